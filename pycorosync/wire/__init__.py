@@ -1,0 +1,1 @@
+"""How bytes are described: see fixed.py for whole messages."""
