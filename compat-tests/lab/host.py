@@ -1,0 +1,261 @@
+"""One host of the lab: a set of namespaces held by a process, and the processes that run inside."""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lab.wait import wait_until
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+# Directories that each host has for itself: kept on disk, because databases and logs may grow.
+ON_DISK = (
+    "etc/corosync",
+    "etc/pacemaker",
+    "var/lib/corosync",
+    "var/lib/pacemaker",
+    "var/lib/pcsd",
+    "var/log",
+)
+BELOW = {
+    "var/lib/pacemaker": ("blackbox", "cib", "cores", "pengine"),
+    "var/log": ("corosync", "pacemaker", "pcsd", "cluster"),
+    "etc/corosync": ("uidgid.d",),
+}
+PACEMAKER_OWNS = "/var/lib/pacemaker /run/crm /var/log/pacemaker"
+DEV_SHM_SIZE = "2G"
+UNSHARE = ("unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child=KILL")
+
+
+class Process:
+    """A process that was started on a host. `pid` is its number as the machine sees it."""
+
+    def __init__(self, popen: "subprocess.Popen[str]", command: Sequence[str], log: Path) -> None:
+        self.popen = popen
+        self.command = list(command)
+        self.log = log
+        self.pid = wait_until(self._find_pid, f"{command[0]} to start", 30) if self.running else 0
+
+    def _find_pid(self) -> int:
+        # nsenter enters the PID namespace with its child; the child is what was asked for.
+        try:
+            children = Path(f"/proc/{self.popen.pid}/task/{self.popen.pid}/children").read_text().split()
+        except FileNotFoundError:
+            return -1
+        if children:
+            return int(children[0])
+        return 0 if self.running else -1
+
+    @property
+    def running(self) -> bool:
+        return self.popen.poll() is None
+
+    def output(self) -> str:
+        """What it has written to its log so far."""
+        return self.log.read_text(errors="replace")
+
+    def signal(self, number: int) -> None:
+        if self.running and self.pid > 0:
+            os.kill(self.pid, number)
+
+    def wait(self, limit_s: float = 60) -> int:
+        """Its exit status, or minus the signal that ended it."""
+        return self.popen.wait(limit_s)
+
+    def stop(self, limit_s: float = 60) -> int:
+        """SIGTERM, then wait."""
+        self.signal(signal.SIGTERM)
+        return self.wait(limit_s)
+
+    def kill(self) -> int:
+        """SIGKILL: as a crash."""
+        self.signal(signal.SIGKILL)
+        return self.wait()
+
+    def pause(self) -> None:
+        """SIGSTOP: as a machine that hangs."""
+        self.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.signal(signal.SIGCONT)
+        # nsenter stops itself together with its child.
+        self.popen.send_signal(signal.SIGCONT)
+
+
+class Host:
+    """A host named n<number>; its address on link l is 10.77.<l>.<number>."""
+
+    def __init__(self, number: int, directory: Path) -> None:
+        self.number = number
+        self.name = f"n{number}"
+        self.directory = directory
+        self.pid = 0  # of the process that holds the namespaces, as the machine sees it
+        self.holder: subprocess.Popen[str] | None = None
+        self._logs = 0
+
+    # --- life
+
+    def boot(self, keep: bool) -> None:
+        """Make the namespaces. With `keep` they outlive this process; without, they end with it."""
+        self.directory.mkdir(parents=True)
+        for path in ON_DISK:
+            (self.directory / path).mkdir(parents=True)
+            for below in BELOW.get(path, ()):
+                (self.directory / path / below).mkdir()
+        script = self.directory / "boot.sh"
+        script.write_text(self._boot_script(keep))
+        with (self.directory / "boot.log").open("w") as log:
+            self.holder = subprocess.Popen(
+                [*UNSHARE, "/bin/sh", str(script)],
+                stdin=subprocess.DEVNULL if keep else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        assert self.holder.stdout is not None
+        line = self.holder.stdout.readline()
+        if not line.startswith("ready "):
+            raise RuntimeError(f"{self.name} did not boot: {(self.directory / 'boot.log').read_text()}")
+        self.pid = int(line.split()[1])
+
+    def _boot_script(self, keep: bool) -> str:
+        root = shlex.quote(str(self.directory))
+        lines = [
+            "set -e",
+            "read -r outer_pid rest </proc/self/stat",  # /proc is still the machine's
+            "mount --make-rprivate /",
+            f"mount -t tmpfs -o size={DEV_SHM_SIZE},mode=1777 lab /dev/shm",
+            "mount -t tmpfs -o mode=755 lab /run",
+            "mkdir -p /run/lock /run/crm /run/corosync",
+            "ln -s /dev/null /run/utmp",
+        ]
+        for path in ON_DISK:
+            lines += [f"mkdir -p /{path}", f"mount --bind {root}/{path} /{path}"]
+        lines += [f"touch {root}/hosts", f"mount --bind {root}/hosts /etc/hosts"]
+        lines += _private_tmp(self.directory)
+        lines += [
+            "mount -t proc proc /proc",
+            f"hostname {self.name}",
+            "ip link set lo up",
+            f"if getent passwd hacluster >/dev/null; then chown -R hacluster:haclient {PACEMAKER_OWNS}; "
+            "chmod 750 /var/lib/pacemaker /run/crm; fi",
+            "trap '' CHLD",  # inherited by what follows: the kernel reaps orphans
+            "echo ready $outer_pid",
+            "exec sleep infinity" if keep else "exec cat",  # cat ends when the lab's process does
+        ]
+        return "\n".join(lines) + "\n"
+
+    def halt(self) -> None:
+        """End every process of the host at once, as when its plug is pulled."""
+        if self.holder is None:
+            return
+        self.holder.kill()
+        self.holder.wait()
+        for stream in (self.holder.stdin, self.holder.stdout):
+            if stream is not None:
+                stream.close()
+        self.holder = None
+
+    # --- use
+
+    def address(self, link: int = 0) -> str:
+        return f"10.77.{link}.{self.number}"
+
+    def path(self, path: str) -> Path:
+        """Where the machine sees a file of the host that is kept on disk, e.g. "/var/log/corosync"."""
+        return self.directory / path.lstrip("/")
+
+    def inside(self, command: Sequence[str]) -> list[str]:
+        """The command line that runs `command` on this host."""
+        return ["nsenter", "-t", str(self.pid), "-n", "-m", "-u", "-i", "-p", "--wd=/", "--", *command]
+
+    def run(
+        self,
+        *command: str,
+        check: bool = False,
+        text: str | None = None,
+        env: Mapping[str, str] | None = None,
+        limit_s: float = 120,
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a command to its end with `text` as its input; its output is captured."""
+        done = subprocess.run(
+            self.inside(command),
+            input=text if text is not None else "",
+            capture_output=True,
+            text=True,
+            errors="backslashreplace",
+            env=environment(env),
+            timeout=limit_s,
+            check=False,
+        )
+        if check and done.returncode:
+            raise RuntimeError(
+                f"{self.name}: {shlex.join(command)} ended with {done.returncode}\n{done.stdout}{done.stderr}"
+            )
+        return done
+
+    def spawn(self, *command: str, env: Mapping[str, str] | None = None) -> Process:
+        """Start a command in the background; its output goes to a log of its own."""
+        self._logs += 1
+        log = self.directory / f"{self._logs:03}-{Path(command[0]).name}.log"
+        with log.open("w") as output:
+            popen = subprocess.Popen(
+                self.inside(command),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=environment(env),
+                start_new_session=True,
+            )
+        return Process(popen, command, log)
+
+    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+        """Write a file on the host; one below /etc/corosync, /var/lib or /var/log."""
+        target = self.path(path)
+        target.write_text(text)
+        target.chmod(mode)
+
+    def capture(self, link: int = 0, name: str = "capture.pcap", expression: str = "udp") -> Process:
+        """Record the traffic of one link to /var/log/NAME; returns when tcpdump listens. Stop it to end."""
+        file = f"/var/log/{name}"
+        process = self.spawn("tcpdump", "-i", f"eth{link}", "-U", "-Z", "root", "-w", file, expression)
+        wait_until(lambda: "listening on" in process.output() or not process.running, "tcpdump to listen")
+        if not process.running:
+            raise RuntimeError(process.output())
+        return process
+
+
+def environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+    """What commands on a host see: plain locale and paths, and this checkout's package first."""
+    base = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "LC_ALL": "C.UTF-8",
+        "HOME": "/root",
+        "TERM": "dumb",
+        "PYTHONPATH": str(CHECKOUT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return base | dict(extra or {})
+
+
+def _private_tmp(directory: Path) -> list[str]:
+    """An own /tmp in which this checkout, this Python and the lab stay visible if they live there."""
+    lines = [f"mkdir -p {shlex.quote(str(directory))}/tmp", f"T={shlex.quote(str(directory))}/tmp"]
+    lines.append("chmod 1777 $T")
+    for keep in {CHECKOUT, Path(sys.prefix), directory.parent}:
+        if keep.is_relative_to("/tmp"):
+            below = shlex.quote(str(keep.relative_to("/tmp")))
+            lines += [f"mkdir -p $T/{below}", f"mount --bind {shlex.quote(str(keep))} $T/{below}"]
+    return [*lines, "mount --rbind $T /tmp"]
+
+
+def remove_tree(directory: Path) -> None:
+    """Delete a halted host's or lab's files."""
+    shutil.rmtree(directory, ignore_errors=True)
