@@ -1,0 +1,497 @@
+"""Accepts IPC clients, owns their channels and sockets, and carries requests to the node and outputs back
+(libqb: lib/ipc_setup.c and lib/ipcs.c; corosync: exec/ipc_glue.c).
+"""
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterable
+from itertools import count
+
+from pycorosync.cmap.store import ValueType
+from pycorosync.daemon.loop import HANG_UP, READ, READ_AND_DRAINED, Loop
+from pycorosync.daemon.socket_channel import SocketChannel, abstract_address
+from pycorosync.errors import MalformedMessage
+from pycorosync.ipc import messages
+from pycorosync.ipc.connection import Connection, SharedMemoryChannel
+from pycorosync.ipc.shared_memory import CHANNELS, RingFile, ring_name
+from pycorosync.log import subsystem
+from pycorosync.node import Node
+from pycorosync.services.outputs import DisconnectClient, Respond, SendEvent
+from pycorosync.services.service import ClientInfo, Stat
+from pycorosync.types import ClientId, ServiceId
+
+LOG = subsystem("QB")
+MAIN = subsystem("MAIN")
+
+_CREDENTIALS = struct.Struct("iII")  # pid, uid, gid
+_LISTEN_BACKLOG = 128
+# Connections that have not yet said who they are; the oldest goes when there are more.
+_HANDSHAKES_MAX = 256
+# What one client may have done before the others and the ring get their turn.
+_REQUESTS_PER_TURN = 128
+_REQUEST_BYTES_PER_TURN = 1 << 20
+_WAKE_UP_BYTES = 4096
+# One byte announces one event; a socket takes only a few hundred before it is full.
+_ANNOUNCEMENTS = bytes(4096)
+# File descriptors kept free for ourselves: log file, state files, reload.
+_SPARE_FDS = 32
+
+
+class Client:
+    """A connection and what the shell holds for it."""
+
+    __slots__ = (
+        "channel",
+        "connection",
+        "info",
+        "process_name",
+        "rings",
+        "service_name",
+        "setup",
+        "watching_room",
+    )
+
+    def __init__(
+        self,
+        info: ClientInfo,
+        service_name: str,
+        setup: socket.socket,
+        channel: SharedMemoryChannel | SocketChannel,
+        rings: list[RingFile],
+    ) -> None:
+        self.info = info
+        self.service_name = service_name
+        self.setup = setup
+        self.channel = channel
+        self.rings = rings
+        self.connection = Connection(channel)
+        self.process_name = _process_name(info.pid)
+        self.watching_room = False
+
+
+class ClientServer:
+    """All clients of all services."""
+
+    def __init__(self, loop: Loop, node: Node, *, use_sockets: bool) -> None:
+        self._loop = loop
+        self._node = node
+        self._use_sockets = use_sockets
+        self._listeners: dict[ServiceId, socket.socket] = {}
+        self._handshakes: dict[socket.socket, ServiceId] = {}
+        self._clients: dict[ClientId, Client] = {}
+        self._ids = count(1)
+        self._unread: set[ClientId] = set()  # may have requests that no descriptor will announce again
+        self._stalled: set[ClientId] = set()  # have a request that the node could not take
+        self._to_announce: set[ClientId] = set()
+        self._severed: list[RingFile] = []
+        self._closed_total = 0
+        self._flow_control: dict[ServiceId, int] = {}
+        self._fd_limit = 0
+        self._refusing = False
+
+    # --- listening
+
+    def listen(self, service_id: ServiceId, name: str) -> None:
+        """Open a service to clients. Raises OSError if another server has its name."""
+        listener = socket.socket(
+            socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        )
+        LOG.info("server name: %s", name)
+        listener.bind(abstract_address(name))
+        listener.listen(_LISTEN_BACKLOG)
+        self._listeners[service_id] = listener
+        self._loop.add(listener.fileno(), lambda _events, _now: self._accept(service_id, listener))
+
+    def close_service(self, service_id: ServiceId, now_ns: int) -> None:
+        """Stop a service: its clients are disconnected."""
+        if listener := self._listeners.pop(service_id, None):
+            LOG.info("withdrawing server sockets")
+            self._loop.remove(listener.fileno())
+            listener.close()
+        for client in [c for c in self._clients.values() if c.info.service_id == service_id]:
+            self._disconnect(client, now_ns)
+        self._free_severed()
+
+    def _accept(self, service_id: ServiceId, listener: socket.socket) -> None:
+        while True:
+            try:
+                accepted, _ = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as fault:
+                LOG.error("Could not accept client connection: %s (%d)", fault.strerror, fault.errno)
+                return
+            accepted.setblocking(False)
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            if len(self._handshakes) >= _HANDSHAKES_MAX:
+                self._drop_handshake(next(iter(self._handshakes)))
+            self._handshakes[accepted] = service_id
+            self._loop.add(
+                accepted.fileno(), lambda events, now, s=accepted: self._on_handshake(s, events, now)
+            )  # type: ignore[misc]
+
+    def _drop_handshake(self, setup: socket.socket) -> None:
+        del self._handshakes[setup]
+        self._loop.remove(setup.fileno())
+        setup.close()
+
+    # --- setup of one connection
+
+    def _on_handshake(self, setup: socket.socket, events: int, now_ns: int) -> None:
+        """A new connection sends its request: all of it in one piece, or it is not a libqb client."""
+        service_id = self._handshakes[setup]
+        try:
+            data, ancillary, _, _ = setup.recvmsg(
+                messages.CONNECT_REQUEST.size, socket.CMSG_SPACE(_CREDENTIALS.size)
+            )
+        except BlockingIOError:
+            if events & HANG_UP:
+                self._drop_handshake(setup)
+            return
+        except OSError:
+            self._drop_handshake(setup)
+            return
+        try:
+            request = messages.CONNECT_REQUEST.decode(data)
+        except MalformedMessage:
+            self._drop_handshake(setup)
+            return
+        credentials = _credentials(setup, ancillary)
+        if request.id != messages.ID_AUTHENTICATE or credentials is None:
+            self._drop_handshake(setup)
+            return
+        del self._handshakes[setup]
+        self._loop.remove(setup.fileno())
+        # From here on every byte we send is an announcement, which must not carry credentials.
+        setup.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+        info = ClientInfo(next(self._ids), service_id, *credentials)
+        self._admit(setup, info, request.max_message_bytes, now_ns)
+
+    def _admit(self, setup: socket.socket, info: ClientInfo, max_message_bytes: int, now_ns: int) -> None:
+        error = self._node.may_connect(info) or self._resources(setup, max_message_bytes)
+        client = None
+        if not error:
+            try:
+                client = self._open(setup, info, max_message_bytes)
+            except OSError as fault:
+                error = fault.errno or errno.EIO
+        if client is None:
+            self._refuse(setup, info, error)
+            return
+        paths = (
+            client.channel.paths if isinstance(client.channel, SocketChannel) else _ring_paths(client.rings)
+        )
+        kind = messages.TYPE_SOCKET if self._use_sockets else messages.TYPE_SHARED_MEMORY
+        answer = messages.acceptance(kind, max_message_bytes, info.client, paths)
+        if not _send_whole(setup, answer):
+            self._release(client)
+            return
+        self._clients[info.client] = client
+        client.connection.set_flow_control(self._flow_control.get(info.service_id, 0))
+        self._watch(client)
+        self._node.on_client(info, now_ns)
+
+    def _refuse(self, setup: socket.socket, info: ClientInfo, error: int) -> None:
+        pids = f"{os.getpid()}-{info.pid}-{setup.fileno()}"
+        if error == errno.EACCES:
+            LOG.error("Invalid IPC credentials (%s).", pids)
+        elif error == errno.EAGAIN:
+            LOG.warning("Denied connection, is not ready (%s)", pids)
+        else:
+            LOG.error("Error in connection setup (%s): %s (%d)", pids, os.strerror(error), error)
+        _send_whole(setup, messages.refusal(-error))
+        setup.close()
+
+    def _resources(self, setup: socket.socket, max_message_bytes: int) -> int:
+        """An errno if there is no room for one more client."""
+        if max_message_bytes > messages.MAX_MESSAGE_BYTES:
+            return errno.ENOMEM
+        if not self._fd_limit:
+            self._fd_limit = os.sysconf("SC_OPEN_MAX")
+        refusing = setup.fileno() > self._fd_limit - _SPARE_FDS
+        if refusing != self._refusing:
+            self._refusing = refusing
+            available = self._fd_limit - setup.fileno()
+            if refusing:
+                MAIN.warning("refusing new connections (fds_available:%d)", available)
+            else:
+                MAIN.notice("allowing new connections (fds_available:%d)", available)
+        return errno.EMFILE if refusing else 0
+
+    def _open(self, setup: socket.socket, info: ClientInfo, max_message_bytes: int) -> Client:
+        name = ring_name(os.getpid(), info.pid, setup.fileno())
+        service = self._node.services[info.service_id].NAME
+        if self._use_sockets:
+            channel = SocketChannel(name, service, max_message_bytes, info.uid, info.gid)
+            return Client(info, service, setup, channel, [])
+        rings: list[RingFile] = []
+        try:
+            for kind in CHANNELS:
+                rings.append(
+                    RingFile.create(f"{name}-{kind}-{service}", max_message_bytes, info.uid, info.gid)
+                )
+        except OSError:
+            for made in rings:
+                made.close()
+            raise
+        return Client(info, service, setup, SharedMemoryChannel(*(file.ring for file in rings)), rings)
+
+    def _watch(self, client: Client) -> None:
+        number = client.info.client
+        self._loop.add(client.setup.fileno(), lambda events, now: self._on_setup_socket(number, events, now))
+        if isinstance(client.channel, SocketChannel):
+            for ours in (client.channel.request_socket, client.channel.event_socket):
+                self._loop.add(ours.fileno(), lambda _events, now: self._on_datagrams(number, now))
+
+    # --- a client's traffic
+
+    def _on_setup_socket(self, number: ClientId, events: int, now_ns: int) -> None:
+        client = self._clients.get(number)
+        if client is None:
+            return
+        alive = not events & HANG_UP
+        try:
+            # A byte never precedes its request: whatever is here, draining the ring serves all of them.
+            alive = bool(client.setup.recv(_WAKE_UP_BYTES)) and alive
+        except BlockingIOError:
+            pass
+        except OSError:
+            alive = False
+        # What a client had sent before it went was accepted, so it still counts.
+        self._read_requests(client, now_ns)
+        if not alive:
+            self._disconnect(client, now_ns)
+        elif client.watching_room:
+            self._make_progress(client)
+
+    def _on_datagrams(self, number: ClientId, now_ns: int) -> None:
+        if client := self._clients.get(number):
+            self._read_requests(client, now_ns)
+            if client.watching_room:
+                self._make_progress(client)
+
+    def _read_requests(self, client: Client, now_ns: int) -> None:
+        """Take requests until there are none, the node cannot take one, or others should have their turn."""
+        number, service_id = client.info.client, client.info.service_id
+        connection = client.connection
+        counters = connection.counters
+        channel = connection.channel
+        next_request, request_done = channel.next_request, channel.request_done
+        on_request = self._node.on_request
+        budget = _REQUEST_BYTES_PER_TURN
+        try:
+            for _ in range(_REQUESTS_PER_TURN):
+                message = None if counters.flow_control else next_request()
+                if message is None:
+                    if counters.flow_control:
+                        self._stalled.add(number)
+                    return
+                if not on_request(number, service_id, message, now_ns, counters):
+                    channel.put_back()
+                    self._stalled.add(number)
+                    return
+                counters.requests += 1
+                budget -= len(message)
+                request_done()
+                if budget < 0:
+                    break
+        except MalformedMessage as fault:
+            LOG.error("request returned error (%s-%d): %s", client.process_name, client.info.pid, fault)
+            self._disconnect(client, now_ns)
+            return
+        self._unread.add(number)
+
+    def read_pending(self, now_ns: int) -> None:
+        """Go on with the clients that had more than their turn allowed, or whose request now fits."""
+        if self._stalled and self._node.accepts_messages:
+            self._unread |= self._stalled
+            self._stalled.clear()
+        if self._unread:
+            pending, self._unread = self._unread, set()
+            for number in pending:
+                if client := self._clients.get(number):
+                    self._read_requests(client, now_ns)
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether read_pending has something to do at once."""
+        return bool(self._unread) or (bool(self._stalled) and self._node.accepts_messages)
+
+    # --- outputs of the node
+
+    def respond(self, output: Respond) -> None:
+        """Output of the node."""
+        client = self._clients.get(output.client)
+        if client is not None and not client.connection.respond(output.payload):
+            LOG.debug("%s-%d does not read its responses", client.process_name, client.info.pid)
+
+    def send_event(self, output: SendEvent) -> None:
+        """Output of the node."""
+        number, head, body = output
+        client = self._clients.get(number)
+        if client is not None:
+            client.connection.send_event(head, body)
+            self._to_announce.add(number)
+
+    def disconnect(self, output: DisconnectClient, now_ns: int) -> None:
+        """Output of the node."""
+        if client := self._clients.get(output.client):
+            LOG.warning("disconnecting %s-%d: %s", client.process_name, client.info.pid, output.reason)
+            self._disconnect(client, now_ns)
+
+    def set_flow_control(self, service_id: ServiceId, level: int) -> None:
+        """Tell all clients of a service, those to come included."""
+        self._flow_control[service_id] = level
+        for client in self._clients.values():
+            if client.info.service_id == service_id:
+                client.connection.set_flow_control(level)
+
+    def flush(self, now_ns: int) -> None:
+        """Announce what has been written in this turn, and see to those who have fallen behind."""
+        if self._to_announce:
+            numbers, self._to_announce = self._to_announce, set()
+            for number in numbers:
+                client = self._clients.get(number)
+                if client is None:
+                    continue
+                if client.connection.overflowed:
+                    LOG.error(
+                        "%s-%d has not read its events for too long, disconnecting",
+                        client.process_name,
+                        client.info.pid,
+                    )
+                    self._disconnect(client, now_ns)
+                else:
+                    self._make_progress(client)
+        if self._severed:
+            self._free_severed()
+
+    def _make_progress(self, client: Client) -> None:
+        """Announce, fill the room there is, and watch for more room while events wait.
+
+        Writability is edge-triggered: the kernel reports it each time the client has consumed what one send()
+        announced, which is when its event ring has room again.
+        """
+        connection, channel = client.connection, client.channel
+        while True:
+            done = self._announce(client)
+            if not connection.queueing:
+                break
+            done = connection.flush() and done
+            if isinstance(channel, SharedMemoryChannel) and not channel.announcements:
+                break
+        waiting = connection.queueing or not done
+        if waiting != client.watching_room:
+            client.watching_room = waiting
+            events = READ_AND_DRAINED if waiting else READ
+            if isinstance(channel, SocketChannel):
+                self._loop.change(channel.event_socket.fileno(), events)
+            else:
+                self._loop.change(client.setup.fileno(), events)
+
+    @staticmethod
+    def _announce(client: Client) -> bool:
+        channel = client.channel
+        if isinstance(channel, SocketChannel):
+            return True
+        while channel.announcements:
+            try:
+                channel.announcements -= client.setup.send(_ANNOUNCEMENTS[: channel.announcements])
+            except BlockingIOError:
+                return False
+            except OSError:
+                channel.announcements = 0  # gone; the hang-up will tell
+        return True
+
+    # --- the end
+
+    def _disconnect(self, client: Client, now_ns: int) -> None:
+        if self._clients.pop(client.info.client, None) is None:
+            return
+        self._closed_total += 1
+        self._release(client)
+        self._node.on_client_gone(client.info, now_ns)
+
+    def _release(self, client: Client) -> None:
+        self._loop.remove(client.setup.fileno())
+        client.setup.close()
+        if isinstance(client.channel, SocketChannel):
+            self._loop.remove(client.channel.request_socket.fileno())
+            self._loop.remove(client.channel.event_socket.fileno())
+            client.channel.close()
+        # A request may still be in use further up in the call stack: unmap when this turn is over.
+        self._severed += client.rings
+
+    def _free_severed(self) -> None:
+        for file in self._severed:
+            file.close()
+        self._severed.clear()
+
+    # --- stats
+
+    def stats(self) -> Iterable[Stat]:
+        """stats.ipcs.*: totals, and a set of keys for each connection."""
+        yield "stats.ipcs.global.active", ValueType.UINT64, len(self._clients)
+        yield "stats.ipcs.global.closed", ValueType.UINT64, self._closed_total
+        for client in self._clients.values():
+            info, counters = client.info, client.connection.counters
+            prefix = f"stats.ipcs.service{info.service_id}.{info.pid}.{info.client:#x}."
+            yield prefix + "procname", ValueType.STRING, client.process_name
+            yield prefix + "queueing", ValueType.INT32, int(client.connection.queueing)
+            for name, kind in _COUNTER_TYPES:
+                yield prefix + name, kind, getattr(counters, name)
+
+    def clear_stats(self) -> None:
+        """`corosync-cmapctl -C ipc`."""
+        self._closed_total = 0
+        for client in self._clients.values():
+            client.connection.counters.clear()
+
+
+_COUNTER_TYPES = (
+    ("dispatched", ValueType.UINT64),
+    ("flow_control", ValueType.UINT32),
+    ("flow_control_count", ValueType.UINT64),
+    ("invalid_request", ValueType.UINT64),
+    ("overload", ValueType.UINT64),
+    ("queued", ValueType.UINT32),
+    ("recv_retries", ValueType.UINT64),
+    ("requests", ValueType.UINT64),
+    ("responses", ValueType.UINT64),
+    ("send_retries", ValueType.UINT64),
+    ("sent", ValueType.UINT32),
+)
+
+
+def _ring_paths(rings: list[RingFile]) -> tuple[str, str, str]:
+    return rings[0].path, rings[1].path, rings[2].path
+
+
+def _credentials(
+    setup: socket.socket, ancillary: list[tuple[int, int, bytes]]
+) -> tuple[int, int, int] | None:
+    """(pid, uid, gid) as the kernel says."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS) and len(data) >= _CREDENTIALS.size:
+            pid, uid, gid = _CREDENTIALS.unpack_from(data)
+            return pid, uid, gid
+    return None
+
+
+def _send_whole(setup: socket.socket, answer: bytes) -> bool:
+    """The client waits only briefly for the rest of a short answer, so it is all or nothing."""
+    try:
+        return setup.send(answer) == len(answer)
+    except OSError:
+        return False
+
+
+def _process_name(pid: int) -> str:
+    """The command's name, or nothing if the process is gone."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="surrogateescape") as file:
+            return file.read().rstrip("\n")
+    except OSError:
+        return ""
