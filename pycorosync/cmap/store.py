@@ -1,28 +1,16 @@
 """The map of typed values that every part of a node reads and clients watch (corosync: exec/icmap.c).
 
 Iteration is in byte order of the names: the order of libqb's trie, and of every list that tools print.
-A tracker is told about real changes only. It is called at once, inside the call that made the change:
-trackers of the longest key first; among trackers of one key those of exactly this key, newest first, then
-those of the prefix, oldest first; last those of the whole map, newest first.
+A tracker is told about real changes only, at once, inside the call that made the change.
 """
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable
-from enum import IntFlag
-from itertools import takewhile
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
-from pycorosync.cmap.values import (
-    INTEGER_RANGE,
-    Entry,
-    Value,
-    ValueType,
-    adjusted,
-    checked,
-    same,
-    size,
-)
+from pycorosync.cmap.trackers import Change, Trackers, TrackEvent
+from pycorosync.cmap.values import INTEGER_RANGE, Entry, Value, ValueType, adjusted, checked, same, size
 from pycorosync.cs_error import CsError
 from pycorosync.errors import ClientError
 
@@ -43,39 +31,10 @@ KEY_MIN: Final = 3
 KEY_MAX: Final = 255
 _KEY = re.compile(rf"[A-Za-z0-9._\-/:]{{{KEY_MIN},{KEY_MAX}}}")
 _NOT_IN_KEY = re.compile(r"[^A-Za-z0-9._\-/:]")
+# Sorts after every name that begins with a prefix to which it is appended.
+_AFTER_ALL = "\U0010ffff"
 
 Default = TypeVar("Default")
-
-
-class TrackEvent(IntFlag):
-    """CMAP_TRACK_*; PREFIX only says what a tracker wants, no change carries it."""
-
-    DELETE = 1
-    MODIFY = 2
-    ADD = 4
-    PREFIX = 8
-
-
-class Change(NamedTuple):
-    """What happened to a key. `new` is None for DELETE; `old` is None for ADD, and for Store.bump's MODIFY."""
-
-    event: TrackEvent
-    key: str
-    old: Entry | None
-    new: Entry | None
-
-
-Callback = Callable[[Change], None]
-_PREFIX = int(TrackEvent.PREFIX)
-
-
-class _Tracker:
-    __slots__ = ("callback", "events", "key")
-
-    def __init__(self, key: str, events: int, callback: Callback) -> None:
-        self.key = key
-        self.events = events  # a plain int: operators of IntFlag are slow, and counters change often
-        self.callback: Callback | None = callback  # None once it is deleted
 
 
 def is_valid_key(key: str) -> bool:
@@ -93,12 +52,8 @@ class Store:
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
-        self._sorted: list[str] | None = []  # None: to be sorted when next asked for
-        self._trackers: dict[int, _Tracker] = {}
-        self._trackers_of: dict[str, list[_Tracker]] = {}  # in the order of notification
-        self._tracked_lengths: list[int] = []  # of the keys in _trackers_of, longest first
-        self._interested: dict[str, tuple[_Tracker, ...]] = {}  # key -> all its trackers, as far as known
-        self._last_handle = 0
+        self._names: list[str] = []  # the keys of _entries, always in order
+        self._trackers = Trackers()
         self._read_only_keys: set[str] = set()
         self._read_only_prefixes: tuple[str, ...] = ()
         self._bytes = 0
@@ -130,15 +85,15 @@ class Store:
             self._bytes += size(new) - size(old)
             self._entries[key] = new
             if self._trackers:
-                self._notify(Change(TrackEvent.MODIFY, key, old, new))
+                self._trackers.notify(TrackEvent.MODIFY, key, old, new)
             return
         if _KEY.fullmatch(key) is None:
             raise ClientError(CsError.NAME_TOO_LONG)
         self._bytes += len(key) + size(new)
         self._entries[key] = new
-        self._sorted = None
+        insort(self._names, key)
         if self._trackers:
-            self._notify(Change(TrackEvent.ADD, key, None, new))
+            self._trackers.notify(TrackEvent.ADD, key, None, new)
 
     def set_u8(self, key: str, value: int) -> None:
         self.set(key, ValueType.UINT8, value)
@@ -175,7 +130,7 @@ class Store:
             raise ClientError(CsError.NOT_EXIST)
         new = self._entries[key] = adjusted(old, step)
         if self._trackers:
-            self._notify(Change(TrackEvent.MODIFY, key, None, new))
+            self._trackers.notify(TrackEvent.MODIFY, key, None, new)
 
     def delete(self, key: str) -> bool:
         """Remove a key; False if there is none."""
@@ -183,10 +138,10 @@ class Store:
         if old is None:
             return False
         self._bytes -= len(key) + size(old)
-        self._sorted = None
+        del self._names[bisect_left(self._names, key)]
         if self._trackers:
-            self._notify(Change(TrackEvent.DELETE, key, old, None))
-            self._interested.pop(key, None)
+            self._trackers.notify(TrackEvent.DELETE, key, old, None)
+            self._trackers.forget(key)
         return True
 
     def delete_all(self, prefix: str) -> int:
@@ -222,87 +177,46 @@ class Store:
 
     def keys(self, prefix: str = "") -> list[str]:
         """The names that begin with `prefix`, in order; a snapshot."""
-        if self._sorted is None:
-            self._sorted = sorted(self._entries)
         if not prefix:
-            return self._sorted.copy()
-        # Starting from an index rather than a slice keeps a short prefix of a large map cheap.
-        names = self._sorted
-        start = bisect_left(names, prefix)
-        return list(
-            takewhile(lambda name: name.startswith(prefix), (names[i] for i in range(start, len(names))))
-        )
+            return self._names.copy()
+        start = bisect_left(self._names, prefix)
+        return self._names[start : bisect_left(self._names, prefix + _AFTER_ALL, start)]
 
     def items(self, prefix: str = "") -> list[tuple[str, Entry]]:
         """Names and entries that begin with `prefix`, in order; a snapshot."""
         return [(key, self._entries[key]) for key in self.keys(prefix)]
 
+    def key_after(self, key: str, prefix: str = "") -> str | None:
+        """The first name after `key` (which need not exist; "" for the start) that begins with `prefix`.
+
+        Iterating in this way costs no memory and meets keys that are added on the way.
+        """
+        index = bisect_right(self._names, key) if key else bisect_left(self._names, prefix)
+        if index < len(self._names) and self._names[index].startswith(prefix):
+            return self._names[index]
+        return None
+
     def copy(self) -> "Store":
         """A map with the same entries, without trackers and read-only marks."""
         twin = Store()
         twin._entries = self._entries.copy()
-        twin._sorted = None
+        twin._names = self._names.copy()
         twin._bytes = self._bytes
         return twin
 
     # --- watching
 
-    def track(self, key: str, events: TrackEvent, callback: Callback) -> int:
+    def track(self, key: str, events: TrackEvent, callback: Callable[[Change], None]) -> int:
         """Call `callback` with each Change of `key` that is one of `events`; the handle for untrack.
 
         With PREFIX every key that begins with `key` is meant; "" then is the whole map. The key need not
         exist, nor be one that could. Events that are unknown raise ClientError(INVALID_PARAM).
         """
-        if events & ~(TrackEvent.ADD | TrackEvent.DELETE | TrackEvent.MODIFY | TrackEvent.PREFIX):
-            raise ClientError(CsError.INVALID_PARAM)
-        tracker = _Tracker(key, int(events), callback)
-        peers = self._trackers_of.setdefault(key, [])
-        if events & TrackEvent.PREFIX and key:
-            peers.append(tracker)
-        else:
-            peers.insert(0, tracker)
-        self._last_handle += 1
-        self._trackers[self._last_handle] = tracker
-        self._trackers_changed()
-        return self._last_handle
+        return self._trackers.add(key, events, callback)
 
     def untrack(self, handle: int) -> bool:
         """End a tracker, even from inside a callback: it is not called again. False if it is unknown."""
-        tracker = self._trackers.pop(handle, None)
-        if tracker is None:
-            return False
-        tracker.callback = None
-        peers = self._trackers_of[tracker.key]
-        peers.remove(tracker)
-        if not peers:
-            del self._trackers_of[tracker.key]
-        self._trackers_changed()
-        return True
-
-    def _trackers_changed(self) -> None:
-        self._tracked_lengths = sorted({len(key) for key in self._trackers_of}, reverse=True)
-        self._interested.clear()
-
-    def _notify(self, change: Change) -> None:
-        event = int(change.event)
-        interested = self._interested.get(change.key)
-        if interested is None:
-            interested = self._interested[change.key] = self._find_interested(change.key)
-        for tracker in interested:
-            # An earlier callback may have ended this tracker.
-            if tracker.events & event and tracker.callback is not None:
-                tracker.callback(change)
-
-    def _find_interested(self, key: str) -> tuple[_Tracker, ...]:
-        found: list[_Tracker] = []
-        for length in self._tracked_lengths:
-            if length <= len(key):
-                found += (
-                    tracker
-                    for tracker in self._trackers_of.get(key[:length], ())
-                    if tracker.events & _PREFIX or length == len(key)
-                )
-        return tuple(found)
+        return self._trackers.remove(handle)
 
     # --- what clients may not write
 

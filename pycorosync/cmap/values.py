@@ -162,5 +162,13 @@ def adjusted(entry: Entry, step: int) -> Entry:
     limits = INTEGER_RANGE.get(entry.kind)
     if limits is None or not isinstance(entry.value, int):
         raise ClientError(CsError.INVALID_PARAM)
+    return wrapped(entry.kind, entry.value + step)
+
+
+def wrapped(kind: ValueType, value: Value) -> Entry:
+    """An entry whose integer is cut to its type as C would, for figures that may have outgrown it."""
+    limits = INTEGER_RANGE.get(kind)
+    if limits is None or not isinstance(value, int):
+        return Entry(kind, value)
     lowest, highest = limits
-    return Entry(entry.kind, (entry.value + step - lowest) % (highest - lowest + 1) + lowest)
+    return Entry(kind, (value - lowest) % (highest - lowest + 1) + lowest)
