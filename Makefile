@@ -1,0 +1,59 @@
+# The words of this project. `make check` needs Python >= 3.11 only; the others need root on Debian 12.
+
+PYTHON = $(shell for p in python3 /usr/bin/python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+# Run by its path from elsewhere too.
+RUN := $(CURDIR)/$(BIN)/python
+
+.PHONY: help check format test prepare compat sim hostile demo bench clean
+.DEFAULT_GOAL := help
+
+help:  ## list the words
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+$(VENV)/installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "needs Python >= 3.11 with venv: apt-get install python3-venv" >&2; exit 1; }
+	@echo "== virtual environment"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+check: $(VENV)/installed  ## format, lint, types, unit tests: no root, under two minutes
+	@echo "== format"; $(BIN)/ruff format --check .
+	@echo "== lint"; $(BIN)/ruff check .
+	@echo "== types"; $(BIN)/mypy
+	@echo "== unit tests"; $(RUN) -m pytest -q
+
+format: $(VENV)/installed  ## let ruff format and mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+prepare:
+	@compat-tests/prepare
+
+test: prepare  ## everything that a change must pass: installs what it needs, check, core tests against real corosync
+	@$(MAKE) --no-print-directory check
+	@echo "== tests against the distribution's corosync"
+	$(RUN) -m pytest -c compat-tests/pytest.ini -v --durations=10 -m "not long" compat-tests
+
+compat: prepare $(VENV)/installed  ## all tests against real corosync, the long ones too
+	$(RUN) -m pytest -c compat-tests/pytest.ini -v --durations=20 compat-tests
+
+hostile: prepare $(VENV)/installed  ## hostile local clients
+	$(RUN) -m pytest -c compat-tests/pytest.ini -v -s compat-tests/hostile
+
+demo: prepare $(VENV)/installed  ## Debian's Pacemaker on this daemon, on a host in namespaces
+	cd compat-tests && $(RUN) -m demo
+
+BENCH := $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SIZES),--sizes $(SIZES)) \
+	$(if $(NODES),--nodes $(NODES)) $(if $(WRITE),--write $(abspath $(WRITE))) $(ARGS)
+bench: export BENCH_ARGUMENTS = $(strip $(foreach v,ROUNDS SECONDS SIZES NODES ARGS,$(if $($(v)),$(v)=$($(v)))))
+bench: prepare $(VENV)/installed  ## CPG load on real corosync and on this one (ROUNDS SECONDS SIZES NODES WRITE ARGS)
+	cd compat-tests && $(RUN) -m bench.run $(BENCH)
+
+clean:  ## remove what the other words made
+	@cd compat-tests && python3 -m lab tidy --all
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
