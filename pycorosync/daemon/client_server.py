@@ -11,6 +11,7 @@ from itertools import count
 
 from pycorosync.cmap.store import ValueType
 from pycorosync.daemon.loop import HANG_UP, READ, READ_AND_DRAINED, Loop
+from pycorosync.daemon.sigbus import SigbusGuard
 from pycorosync.daemon.socket_channel import SocketChannel, abstract_address
 from pycorosync.errors import MalformedMessage
 from pycorosync.ipc import messages
@@ -74,7 +75,8 @@ class Client:
 class ClientServer:
     """All clients of all services."""
 
-    def __init__(self, loop: Loop, node: Node, *, use_sockets: bool) -> None:
+    def __init__(self, loop: Loop, node: Node, guard: SigbusGuard, *, use_sockets: bool) -> None:
+        self._guard = guard
         self._loop = loop
         self._node = node
         self._use_sockets = use_sockets
@@ -85,7 +87,7 @@ class ClientServer:
         self._unread: set[ClientId] = set()  # may have requests that no descriptor will announce again
         self._stalled: set[ClientId] = set()  # have a request that the node could not take
         self._to_announce: set[ClientId] = set()
-        self._severed: list[RingFile] = []
+        self._to_unmap: list[RingFile] = []
         self._closed_total = 0
         self._flow_control: dict[ServiceId, int] = {}
         self._fd_limit = 0
@@ -112,7 +114,7 @@ class ClientServer:
             listener.close()
         for client in [c for c in self._clients.values() if c.info.service_id == service_id]:
             self._disconnect(client, now_ns)
-        self._free_severed()
+        self._unmap()
 
     def _accept(self, service_id: ServiceId, listener: socket.socket) -> None:
         while True:
@@ -236,6 +238,8 @@ class ClientServer:
             for made in rings:
                 made.close()
             raise
+        for file in rings:
+            self._guard.guard(file.mappings)
         return Client(info, service, setup, SharedMemoryChannel(*(file.ring for file in rings)), rings)
 
     def _watch(self, client: Client) -> None:
@@ -365,8 +369,19 @@ class ClientServer:
                     self._disconnect(client, now_ns)
                 else:
                     self._make_progress(client)
-        if self._severed:
-            self._free_severed()
+        if self._guard.severed:
+            self._disconnect_saboteurs(now_ns)
+        if self._to_unmap:
+            self._unmap()
+
+    def _disconnect_saboteurs(self, now_ns: int) -> None:
+        """End the connections whose client has truncated a ring."""
+        for client in list(self._clients.values()):
+            if any(m.address in self._guard.severed for file in client.rings for m in file.mappings):
+                LOG.error(
+                    "%s-%d has truncated its rings, disconnecting", client.process_name, client.info.pid
+                )
+                self._disconnect(client, now_ns)
 
     def _make_progress(self, client: Client) -> None:
         """Announce, fill the room there is, and watch for more room while events wait.
@@ -422,12 +437,13 @@ class ClientServer:
             self._loop.remove(client.channel.event_socket.fileno())
             client.channel.close()
         # A request may still be in use further up in the call stack: unmap when this turn is over.
-        self._severed += client.rings
+        self._to_unmap += client.rings
 
-    def _free_severed(self) -> None:
-        for file in self._severed:
+    def _unmap(self) -> None:
+        for file in self._to_unmap:
+            self._guard.forget(file.mappings)
             file.close()
-        self._severed.clear()
+        self._to_unmap.clear()
 
     # --- stats
 
