@@ -26,7 +26,17 @@ NATIVE = "<" if struct.pack("=H", 1) == b"\x01\x00" else ">"
 class Fixed:
     """A message, or the head of one, that has a fixed size."""
 
-    __slots__ = ("_big", "_little", "layout", "name", "pack_native", "record", "size", "unpack_native")
+    __slots__ = (
+        "_big",
+        "_little",
+        "encode_native",
+        "layout",
+        "name",
+        "pack_native",
+        "record",
+        "size",
+        "unpack_native",
+    )
 
     def __init__(self, name: str, layout: construct.Struct) -> None:
         fields = list(_flatten(layout))
@@ -37,9 +47,10 @@ class Fixed:
         self._little, self._big = struct.Struct(LITTLE + text), struct.Struct(BIG + text)
         self.size = self._little.size
         native = self._little if NATIVE == LITTLE else self._big
-        # The data path binds these two: (buffer, offset) -> tuple and (buffer, offset, *values).
+        # The data path binds these: (buffer, offset) -> tuple, (buffer, offset, *values), (*values) -> bytes.
         self.unpack_native = native.unpack_from
         self.pack_native = native.pack_into
+        self.encode_native = native.pack
 
     def decode(self, data: Buffer, offset: int = 0, order: str = NATIVE) -> Any:
         """The record at `offset`; raises MalformedMessage when fewer than `size` bytes are there."""
@@ -47,7 +58,9 @@ class Fixed:
         try:
             return self.record._make(codec.unpack_from(data, offset))
         except struct.error as fault:
-            raise MalformedMessage(f"{self.name} needs {self.size} bytes, has {len(data) - offset}") from fault
+            raise MalformedMessage(
+                f"{self.name} needs {self.size} bytes, has {len(data) - offset}"
+            ) from fault
 
     def encode(self, *values: Any, order: str = NATIVE) -> bytes:
         """The bytes of the values, given in the order of the declaration; padding is zero."""
@@ -59,7 +72,9 @@ class Fixed:
         try:
             yield from map(self.record._make, codec.iter_unpack(data))
         except struct.error as fault:
-            raise MalformedMessage(f"array of {self.name}: {len(data)} bytes is no multiple of {self.size}") from fault
+            raise MalformedMessage(
+                f"array of {self.name}: {len(data)} bytes is no multiple of {self.size}"
+            ) from fault
 
 
 def _flatten(layout: construct.Struct, prefix: str = "") -> Iterator[tuple[str, str]]:
