@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from pycorosync.cmap.trackers import Change, Trackers, TrackEvent
-from pycorosync.cmap.values import Entry, Value, ValueType, same, size, wrapped
+from pycorosync.cmap.trackers import Change, Trackers
+from pycorosync.cmap.values import Entry, TrackEvent, Value, ValueType, same, size, wrapped
 from pycorosync.cs_error import CsError
 from pycorosync.errors import ClientError
 

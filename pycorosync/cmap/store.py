@@ -9,8 +9,18 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
-from pycorosync.cmap.trackers import Change, Trackers, TrackEvent
-from pycorosync.cmap.values import INTEGER_RANGE, Entry, Value, ValueType, adjusted, checked, same, size
+from pycorosync.cmap.trackers import Change, Trackers
+from pycorosync.cmap.values import (
+    INTEGER_RANGE,
+    Entry,
+    TrackEvent,
+    Value,
+    ValueType,
+    adjusted,
+    checked,
+    same,
+    size,
+)
 from pycorosync.cs_error import CsError
 from pycorosync.errors import ClientError
 

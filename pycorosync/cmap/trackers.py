@@ -5,21 +5,11 @@ first, then those of the prefix, oldest first; last the trackers of the whole ma
 """
 
 from collections.abc import Callable
-from enum import IntFlag
 from typing import NamedTuple
 
-from pycorosync.cmap.values import Entry
+from pycorosync.cmap.values import Entry, TrackEvent
 from pycorosync.cs_error import CsError
 from pycorosync.errors import ClientError
-
-
-class TrackEvent(IntFlag):
-    """CMAP_TRACK_*; PREFIX only says what a tracker wants, no change carries it."""
-
-    DELETE = 1
-    MODIFY = 2
-    ADD = 4
-    PREFIX = 8
 
 
 class Change(NamedTuple):

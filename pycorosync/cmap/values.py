@@ -1,11 +1,11 @@
-"""The typed values of the configuration map, and their bytes (corosync: the value half of exec/icmap.c).
+"""The vocabulary of the maps: types of values, their bytes, kinds of change (corosync: part of exec/icmap.c).
 
 A value is named by its type; its bytes are in the machine's own byte order, as clients of the same machine
 read them. A string's bytes end with a zero that is counted in its length; the Python value has none.
 """
 
 import struct
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import NamedTuple, TypeAlias
 
 from pycorosync.cs_error import CsError
@@ -32,6 +32,15 @@ class ValueType(IntEnum):
     DOUBLE = 10
     STRING = 11
     BINARY = 12
+
+
+class TrackEvent(IntFlag):
+    """CMAP_TRACK_*; PREFIX only says what a tracker wants, no change carries it."""
+
+    DELETE = 1
+    MODIFY = 2
+    ADD = 4
+    PREFIX = 8
 
 
 class Entry(NamedTuple):

@@ -10,8 +10,7 @@ from typing import Any, Final
 
 from construct import Aligned, Bytes, Int8ul, Int16ul, Int32sl, Int64ul, Padded, Struct
 
-from pycorosync.cmap.trackers import TrackEvent
-from pycorosync.cmap.values import Entry, Value, ValueType, decode, encode
+from pycorosync.cmap.values import Entry, TrackEvent, Value, ValueType, decode, encode
 from pycorosync.services.service import REQUEST_HEADER_LAYOUT, RESPONSE_HEADER_LAYOUT
 from pycorosync.wire.fixed import Fixed
 
