@@ -53,6 +53,13 @@ class QuorumChanged(NamedTuple):
     ring_id: RingId
 
 
+class StoreExpectedVotes(NamedTuple):
+    """Keep the number in the file ev_tracking of the state directory (four bytes, native order); the shell
+    gives it back to VotequorumService.start after a restart."""
+
+    votes: int
+
+
 class ReadConfiguration(NamedTuple):
     """Read the configuration files again; the shell answers with Node.on_configuration."""
 
@@ -84,6 +91,7 @@ Output = (
     | Multicast
     | DisconnectClient
     | QuorumChanged
+    | StoreExpectedVotes
     | ReadConfiguration
     | ReopenLogs
     | DumpFlightData

@@ -265,3 +265,8 @@ def name_in(field: bytes) -> bytes | None:
     """
     name, nul, _ = field.partition(b"\0")
     return name if nul else None
+
+
+def shown(name: bytes) -> str:
+    """A name as log lines have it."""
+    return name.decode("utf-8", "replace")
