@@ -42,7 +42,7 @@ class Fixed:
         fields = list(_flatten(layout))
         self.name = name
         self.layout = layout
-        self.record: Any = namedtuple(name, [field for field, _ in fields if field])  # type: ignore[misc]  # noqa: PYI024
+        self.record: Any = namedtuple(name, [field for field, _ in fields if field])  # type: ignore[misc]
         text = "".join(code for _, code in fields)
         self._little, self._big = struct.Struct(LITTLE + text), struct.Struct(BIG + text)
         self.size = self._little.size
