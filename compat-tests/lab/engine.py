@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 
-from lab.host import Host, Process
+from lab.host import OWN_TOOLS, Host, Process
 from lab.wait import wait_until
 
 CONF = "/etc/corosync/corosync.conf"
@@ -29,6 +29,11 @@ class Engine:
     def tool(self, name: str) -> list[str]:
         """The command for e.g. "corosync-quorumtool"."""
         return self._tools.get(name, [f"/usr/sbin/{name}"])
+
+    def install_tools(self, host: Host) -> None:
+        """From now on a shell on the host that asks for a corosync-* tool gets this implementation's."""
+        for name, command in self._tools.items():
+            host.write(f"{OWN_TOOLS}/{name}", f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n', 0o755)
 
     def start(self, host: Host, conf: str, ready: bool = True, *arguments: str) -> Process:
         """Write the configuration and start the daemon in the foreground; return when it serves clients."""
@@ -67,8 +72,8 @@ def _ours() -> Engine:
 
 
 def _call(module: str, name: str) -> list[str]:
-    """What an installed console script does, under the distribution's path, without an installation."""
-    code = f"import sys; sys.argv[0] = '/usr/sbin/{name}'; from {module} import run; sys.exit(run())"
+    """What an installed console script does, without an installation."""
+    code = f"import sys; sys.argv[0] = '{name}'; from {module} import run; sys.exit(run())"
     return [sys.executable, "-c", code]
 
 

@@ -24,10 +24,11 @@ ON_DISK = (
 )
 BELOW = {
     "var/lib/pacemaker": ("blackbox", "cib", "cores", "pengine"),
-    "var/log": ("corosync", "pacemaker", "pcsd", "cluster"),
+    "var/log": ("corosync", "pacemaker", "pcsd", "cluster", "bin"),
     "etc/corosync": ("uidgid.d",),
 }
 PACEMAKER_OWNS = "/var/lib/pacemaker /run/crm /var/log/pacemaker"
+OWN_TOOLS = "/var/log/bin"  # first on a host's PATH
 DEV_SHM_SIZE = "2G"
 UNSHARE = ("unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child=KILL")
 
@@ -96,7 +97,7 @@ class Host:
         self.directory = directory
         self.pid = 0  # of the process that holds the namespaces, as the machine sees it
         self.holder: subprocess.Popen[str] | None = None
-        self._logs = 0
+        self._spawned: list[subprocess.Popen[str]] = []
 
     # --- life
 
@@ -161,6 +162,9 @@ class Host:
             if stream is not None:
                 stream.close()
         self.holder = None
+        for popen in self._spawned:
+            popen.wait()
+        self._spawned.clear()
 
     # --- use
 
@@ -200,10 +204,13 @@ class Host:
             )
         return done
 
+    def shell(self, line: str, limit_s: float = 120) -> "subprocess.CompletedProcess[str]":
+        """Run a line as sh -c does."""
+        return self.run("sh", "-c", line, limit_s=limit_s)
+
     def spawn(self, *command: str, env: Mapping[str, str] | None = None) -> Process:
         """Start a command in the background; its output goes to a log of its own."""
-        self._logs += 1
-        log = self.directory / f"{self._logs:03}-{Path(command[0]).name}.log"
+        log = self.directory / f"{len(self._spawned):03}-{Path(command[0]).name}.log"
         with log.open("w") as output:
             popen = subprocess.Popen(
                 self.inside(command),
@@ -214,6 +221,7 @@ class Host:
                 env=environment(env),
                 start_new_session=True,
             )
+        self._spawned.append(popen)
         return Process(popen, command, log)
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
@@ -235,7 +243,7 @@ class Host:
 def environment(extra: Mapping[str, str] | None) -> dict[str, str]:
     """What commands on a host see: plain locale and paths, and this checkout's package first."""
     base = {
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PATH": f"{OWN_TOOLS}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "LC_ALL": "C.UTF-8",
         "HOME": "/root",
         "TERM": "dumb",
