@@ -1,0 +1,1 @@
+"""The configuration file: grammar, options, checked model, entries for the map, reload."""
