@@ -72,10 +72,20 @@ class DumpFlightData(NamedTuple):
     """Write the blackbox to the state directory."""
 
 
+class ReconfigureCrypto(NamedTuple):
+    """Every node has loaded the new keys: `phase` 1 sends with them from now on, 2 forgets the old ones."""
+
+    phase: int
+
+
 class StopDaemon(NamedTuple):
-    """Leave the ring and exit with `status`; the service has logged why."""
+    """Leave the ring and exit with `status`; the service has logged why.
+
+    `leave` False: exit at once, as a node does that another has killed. The others notice by its silence.
+    """
 
     status: int
+    leave: bool = True
 
 
 class FinishRequest(NamedTuple):
@@ -93,6 +103,7 @@ Output = (
     | QuorumChanged
     | StoreExpectedVotes
     | ReadConfiguration
+    | ReconfigureCrypto
     | ReopenLogs
     | DumpFlightData
     | StopDaemon
