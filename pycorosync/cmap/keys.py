@@ -81,7 +81,7 @@ READ_ONLY: Final = (
     ReadOnly("nodelist.local_node_pos", is_prefix=False),
 )
 
-# Marked only while votequorum is the quorum provider (votequorum_readconfig at its start).
+# Marked only while votequorum is the quorum provider, by it.
 READ_ONLY_WITH_VOTEQUORUM: Final = tuple(
     ReadOnly(f"quorum.{name}", is_prefix=False)
     for name in (

@@ -127,7 +127,7 @@ def size(entry: Entry) -> int:
 
 
 def decode(kind_number: int, data: Buffer) -> Entry:
-    """A value from the bytes that a client or a peer sent; raises ClientError(INVALID_PARAM).
+    """A value from its bytes; raises ClientError(INVALID_PARAM). How many there may be is for the caller.
 
     A number must have exactly its type's size. A string ends at its first zero, or at the end of `data`;
     bytes after the zero are a contradiction and refused (icmap: a length may be shorter than the string,
@@ -138,8 +138,6 @@ def decode(kind_number: int, data: Buffer) -> Entry:
     except ValueError:
         # Compatibility: icmap_set takes an unknown type if its length is 0; no client can use such a key.
         raise ClientError(CsError.INVALID_PARAM) from None
-    if len(data) > VALUE_MAX_BYTES:
-        raise ClientError(CsError.INVALID_PARAM)
     codec = NUMBER_CODEC.get(kind)
     if codec is not None:
         if len(data) != codec.size:

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from construct import Aligned, Bytes, Int8ul, Int16ul, Int32sl, Int64ul, Padded, Struct
 
-from pycorosync.cmap.values import Entry, TrackEvent, Value, ValueType, decode, encode
+from pycorosync.cmap.values import Entry, TrackEvent, Value, ValueType, checked, decode, encode
 from pycorosync.services.service import REQUEST_HEADER_LAYOUT, RESPONSE_HEADER_LAYOUT
 from pycorosync.wire.fixed import Fixed
 
-__all__ = ["Entry", "TrackEvent", "Value", "ValueType", "decode", "encode"]
+__all__ = ["Entry", "TrackEvent", "Value", "ValueType", "checked", "decode", "encode"]
 
 SERVICE_NAME: Final = "cmap"
 NAME_FIELD_BYTES: Final = 256

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from pycorosync.cmap.stats import POLL_INTERVAL_NS, StatsMap
 from pycorosync.cmap.store import Change, Entry, Store, TrackEvent, ValueType
-from pycorosync.cmap.values import decode, encode, size
+from pycorosync.cmap.values import VALUE_MAX_BYTES, decode, encode, size
 from pycorosync.cs_error import CsError
 from pycorosync.errors import ClientError, MalformedMessage
 from pycorosync.log import subsystem
@@ -65,6 +65,8 @@ class _Configuration:
         self.size_in_iteration = size
 
     def set(self, key: str, kind: int, data: memoryview) -> None:
+        if len(data) > VALUE_MAX_BYTES:
+            raise ClientError(CsError.INVALID_PARAM)
         entry = decode(kind, data)
         if self._store.size_bytes + len(key) + len(data) > STORE_MAX_BYTES:
             raise ClientError(CsError.NO_MEMORY)

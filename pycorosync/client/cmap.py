@@ -1,0 +1,286 @@
+"""The local node's configuration and statistics maps (corosync: lib/cmap.c).
+
+Specification: protocol/cmap.md.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+from pycorosync.client.connection import Connection, LibraryError, events_async
+from pycorosync.cs_error import CsError
+from pycorosync.errors import ClientError, MalformedMessage
+from pycorosync.services.cmap import messages
+from pycorosync.services.cmap.messages import (
+    CmapMap,
+    CmapRequest,
+    CmapResponse,
+    Entry,
+    TrackEvent,
+    Value,
+    ValueType,
+)
+from pycorosync.services.service import RESPONSE_HEADER
+
+__all__ = ["Cmap", "CmapMap", "Entry", "Item", "Notification", "TrackEvent", "Value", "ValueType"]
+
+# Almost every value fits here, and is had with one request instead of two.
+_USUAL_VALUE_BYTES: Final = 512
+# A value that grows between the question for its size and the one for itself.
+_GET_ATTEMPTS: Final = 10
+EVERY_CHANGE: Final = TrackEvent.ADD | TrackEvent.DELETE | TrackEvent.MODIFY
+
+
+class Item(NamedTuple):
+    """What an iteration tells about a key."""
+
+    key: str
+    kind: ValueType
+    size: int  # in bytes, a string's with its closing zero; 0 for strings of the statistics map
+
+
+class Notification(NamedTuple):
+    """A change of a tracked key. `old` or `new` is None where there is none, or none is told."""
+
+    handle: int
+    event: TrackEvent
+    key: str
+    old: Entry | None
+    new: Entry | None
+
+
+Callback = Callable[[Notification], None]
+
+
+class Cmap:
+    """A connection to one of the maps. Every method raises LibraryError(CsError)."""
+
+    def __init__(self, which: CmapMap = CmapMap.DEFAULT) -> None:
+        self._connection = Connection(messages.SERVICE_NAME)
+        self._callbacks: dict[int, Callback | None] = {}  # by the handle that notifications carry
+        self._own_handles: dict[int, int] = {}  # the daemon's handle -> that one
+        self._handles: dict[int, int] = {}  # and back
+        self._last_own_handle = 0
+        try:
+            self._ask(messages.MAP_REQUEST, CmapRequest.SET_CURRENT_MAP, which)
+        except LibraryError:
+            self.close()
+            raise
+
+    # --- one key
+
+    def get(self, key: str) -> Value:
+        """The value of a key. NOT_EXIST if there is none."""
+        return self.entry(key).value
+
+    def entry(self, key: str) -> Entry:
+        """Value and type of a key. NOT_EXIST if there is none."""
+        room = _USUAL_VALUE_BYTES
+        for _ in range(_GET_ATTEMPTS):
+            try:
+                return self._get(key, room)
+            except LibraryError as fault:
+                # INVALID_PARAM: there is more than we left room for.
+                if fault.code is not CsError.INVALID_PARAM:
+                    raise
+            room = self.info(key).size
+        raise LibraryError(CsError.TRY_AGAIN)
+
+    def info(self, key: str) -> Item:
+        """Type and size of a key's value. NOT_EXIST if there is none."""
+        head = _decode(messages.GET_RESPONSE, self._ask_get(key, 0))
+        return Item(key, _kind(head.kind), head.value_bytes)
+
+    def _get(self, key: str, room: int) -> Entry:
+        response = self._ask_get(key, room)
+        head = _decode(messages.GET_RESPONSE, response)
+        if head.value_bytes > len(response) - messages.GET_RESPONSE.size:
+            raise LibraryError(CsError.LIBRARY)
+        start = messages.GET_RESPONSE.size
+        return _entry(head.kind, response[start : start + head.value_bytes])
+
+    def _ask_get(self, key: str, room: int) -> bytes:
+        return self._ask(messages.GET_REQUEST, CmapRequest.GET, *_name(key), room)
+
+    def set(self, key: str, kind: ValueType, value: Value) -> None:
+        """Give a key a value. ACCESS if it may not be written, NAME_TOO_LONG if it cannot be a name."""
+        name = _name(key)
+        try:
+            data = messages.encode(Entry(kind, messages.checked(kind, value)))
+        except ClientError as fault:
+            raise LibraryError(fault.code) from fault
+        if kind is ValueType.STRING:
+            data = data[:-1]  # the closing zero is not sent
+        self._ask(messages.SET_REQUEST, CmapRequest.SET, *name, len(data), kind, body=data)
+
+    def delete(self, key: str) -> None:
+        """Remove a key. NOT_EXIST if there is none, ACCESS if it may not be written."""
+        self._ask(messages.KEY_REQUEST, CmapRequest.DELETE, *_name(key))
+
+    def increment(self, key: str) -> None:
+        """Add one to an integer. INVALID_PARAM if the key holds something else."""
+        self._ask(messages.ADJUST_REQUEST, CmapRequest.ADJUST_INT, *_name(key), 1)
+
+    def decrement(self, key: str) -> None:
+        """Take one from an integer. INVALID_PARAM if the key holds something else."""
+        self._ask(messages.ADJUST_REQUEST, CmapRequest.ADJUST_INT, *_name(key), -1)
+
+    # --- many keys
+
+    def items(self, prefix: str = "") -> Iterator[Item]:
+        """The keys that begin with `prefix`, in order. Values are asked for one by one, with entry()."""
+        answer = self._ask(messages.KEY_REQUEST, CmapRequest.ITER_INIT, *_name(prefix))
+        handle = _decode(messages.HANDLE_RESPONSE, answer).handle
+        try:
+            while True:
+                try:
+                    answer = self._ask(messages.HANDLE_REQUEST, CmapRequest.ITER_NEXT, handle)
+                except LibraryError as fault:
+                    if fault.code is CsError.NO_SECTIONS:
+                        return
+                    raise
+                item = _decode(messages.ITER_NEXT_RESPONSE, answer)
+                yield Item(messages.key_of(item), _kind(item.kind), item.value_bytes)
+        finally:
+            with suppress(LibraryError):
+                self._ask(messages.HANDLE_REQUEST, CmapRequest.ITER_FINALIZE, handle)
+
+    # --- changes
+
+    def track(self, key: str, events: TrackEvent = EVERY_CHANGE, callback: Callback | None = None) -> int:
+        """Ask for notifications about a key, or with TrackEvent.PREFIX all that begin with it ("": all).
+
+        They are had from events(), events_async() or receive(); dispatch() calls `callback`.
+        """
+        self._last_own_handle += 1
+        own_handle = self._last_own_handle
+        self._callbacks[own_handle] = callback
+        try:
+            answer = self._ask(
+                messages.TRACK_ADD_REQUEST, CmapRequest.TRACK_ADD, *_name(key), events, own_handle
+            )
+        except LibraryError:
+            del self._callbacks[own_handle]
+            raise
+        handle: int = _decode(messages.HANDLE_RESPONSE, answer).handle
+        self._own_handles[handle] = own_handle
+        self._handles[own_handle] = handle
+        return handle
+
+    def untrack(self, handle: int) -> None:
+        """End the notifications that track() returned this handle for; those under way are dropped."""
+        answer = self._ask(messages.HANDLE_REQUEST, CmapRequest.TRACK_DELETE, handle)
+        own_handle = _decode(messages.HANDLE_RESPONSE, answer).handle
+        self._callbacks.pop(own_handle, None)
+        self._own_handles.pop(handle, None)
+        self._handles.pop(own_handle, None)
+
+    def receive(self, timeout_s: float | None = None) -> Notification | None:
+        """The next notification; None when time is over."""
+        while True:
+            event = self._connection.receive_event(timeout_s)
+            if event is None:
+                return None
+            notification = self._notification(event)
+            if notification is not None:
+                return notification
+
+    def events(self) -> Iterator[Notification]:
+        """Notifications as they come; waits for each."""
+        while (notification := self.receive()) is not None:
+            yield notification
+
+    def events_async(self) -> AsyncIterator[Notification]:
+        """Notifications as they come, for `async for`."""
+        return events_async(self._connection, lambda: self.receive(0))
+
+    def dispatch(self, timeout_s: float | None = 0) -> int:
+        """Wait at most so long for a notification, then call the callbacks of all that are there."""
+        count = 0
+        while (notification := self.receive(timeout_s)) is not None:
+            callback = self._callbacks.get(self._own_handles.get(notification.handle, 0))
+            if callback is not None:
+                callback(notification)
+            count += 1
+            timeout_s = 0
+        return count
+
+    def _notification(self, event: bytes) -> Notification | None:
+        """None if its tracker has been deleted meanwhile."""
+        head = _decode(messages.NOTIFY_EVENT, event)
+        handle = self._handles.get(head.own_handle)
+        if head.header_id != CmapResponse.NOTIFY:
+            raise LibraryError(CsError.LIBRARY)
+        if handle is None:
+            return None
+        new_start = messages.NOTIFY_EVENT.size
+        old_start = new_start + head.new_bytes
+        end = old_start + head.old_bytes
+        if end > len(event):
+            raise LibraryError(CsError.LIBRARY)
+        return Notification(
+            handle,
+            TrackEvent(head.event),
+            messages.key_of(head),
+            _entry(head.old_kind, event[old_start:end]) if head.old_kind else None,
+            _entry(head.new_kind, event[new_start:old_start]) if head.new_kind else None,
+        )
+
+    # --- the connection
+
+    def fileno(self) -> int:
+        """Readable when a notification is waiting, or the daemon has gone."""
+        return self._connection.fileno()
+
+    def close(self) -> None:
+        """Disconnect; ends all tracking. May be called twice."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, layout: Any, number: CmapRequest, *fields: Any, body: bytes = b"") -> bytes:
+        """Send a request, wait for its response, and return that if it says OK."""
+        message = layout.encode(number, layout.size + len(body), *fields) + body
+        response = self._connection.request(message)
+        error = _decode(RESPONSE_HEADER, response).error
+        if error != CsError.OK:
+            raise LibraryError(CsError(error) if error in _CODES else CsError.LIBRARY)
+        return response
+
+
+_CODES: Final = frozenset(CsError)
+_KINDS: Final = frozenset(ValueType)
+
+
+def _name(key: str) -> tuple[int, bytes]:
+    length, raw = messages.name_fields(key)
+    if length >= messages.NAME_FIELD_BYTES:
+        raise LibraryError(CsError.NAME_TOO_LONG)
+    return length, raw
+
+
+def _decode(layout: Any, message: bytes) -> Any:
+    try:
+        return layout.decode(message)
+    except MalformedMessage as fault:
+        raise LibraryError(CsError.LIBRARY) from fault
+
+
+def _kind(number: int) -> ValueType:
+    if number not in _KINDS:
+        raise LibraryError(CsError.LIBRARY)
+    return ValueType(number)
+
+
+def _entry(kind: int, data: bytes) -> Entry:
+    try:
+        return messages.decode(kind, data)
+    except ClientError as fault:
+        raise LibraryError(CsError.LIBRARY) from fault
