@@ -24,7 +24,7 @@ ON_DISK = (
 )
 BELOW = {
     "var/lib/pacemaker": ("blackbox", "cib", "cores", "pengine"),
-    "var/log": ("corosync", "pacemaker", "pcsd", "cluster", "bin"),
+    "var/log": ("corosync", "pacemaker", "pcsd", "cluster", "crmsh", "bin"),
     "etc/corosync": ("uidgid.d",),
 }
 PACEMAKER_OWNS = "/var/lib/pacemaker /run/crm /var/log/pacemaker"
