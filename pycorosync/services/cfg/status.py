@@ -5,7 +5,7 @@ Compatibility: IPv6 addresses that begin with two zero bytes, such as ::1, are l
 """
 
 import ipaddress
-import socket
+from typing import Final
 
 from pycorosync.cs_error import CsError
 from pycorosync.services.cfg import messages
@@ -13,9 +13,11 @@ from pycorosync.services.cfg.messages import CfgResponse
 from pycorosync.services.service import LinkStatus, NodeView
 from pycorosync.types import NodeId
 
-KNET = "knet"
-KNET_ONWIRE_VERSION = 1  # the only version of the wire format that there is
-NODELIST = "nodelist.node."
+AF_INET: Final = 2  # as Linux numbers them
+AF_INET6: Final = 10
+KNET: Final = "knet"
+KNET_ONWIRE_VERSION: Final = 1  # the only version of the wire format that there is
+NODELIST: Final = "nodelist.node."
 
 
 def configured_node_ids(view: NodeView) -> list[NodeId]:
@@ -38,7 +40,7 @@ def node_addrs(view: NodeView, node_id: NodeId) -> bytes:
     packed = [found.packed for found in addresses if found.version == addresses[0].version]
     family = 0
     if addresses:
-        family = socket.AF_INET if addresses[0].version == 4 else socket.AF_INET6
+        family = AF_INET if addresses[0].version == 4 else AF_INET6
     body = b"".join(address.ljust(messages.ADDRESS_SIZE, b"\0") for address in packed)
     size = messages.NODE_ADDRS_HEAD.size + len(body)
     error = CsError.OK if packed else CsError.NOT_EXIST
