@@ -143,7 +143,7 @@ def build(
         text = f"Priority value {system.priority} is invalid"
         start_faults.append((Phase.START, Fault(filename, entries.line("system.priority"), text)))
     if quorum.provider is not None and quorum.provider not in PROVIDERS:
-        text = "configuration error: unknown quorum provider"
+        text = "Invalid quorum provider"
         start_faults.append((Phase.QUORUM, Fault(filename, entries.line("quorum.provider"), text)))
     known = totem.local_node_position is not None
     for text in conflicts(quorum, totem.nodes, local_known=known):
