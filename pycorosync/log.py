@@ -14,7 +14,8 @@ TRACE = 5
 
 # Every subsystem of corosync's logging {} section, as printed in a line's [FIELD].
 SUBSYSTEMS = (
-    "MAIN", "SERV", "TOTEM", "KNET", "CFG", "CMAP", "CPG", "QUORUM", "VOTEQ", "SYNC", "QB", "PLOAD", "MON", "WD", "APIDEF",
+    "MAIN", "SERV", "TOTEM", "KNET", "CFG", "CMAP", "CPG", "QUORUM", "VOTEQ", "SYNC", "QB", "PLOAD", "MON",
+    "WD", "APIDEF",
 )  # fmt: skip
 
 

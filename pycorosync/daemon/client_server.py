@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterable
+from functools import partial
 from itertools import count
 
 from pycorosync.cmap.store import ValueType
@@ -130,9 +131,7 @@ class ClientServer:
             if len(self._handshakes) >= _HANDSHAKES_MAX:
                 self._drop_handshake(next(iter(self._handshakes)))
             self._handshakes[accepted] = service_id
-            self._loop.add(
-                accepted.fileno(), lambda events, now, s=accepted: self._on_handshake(s, events, now)
-            )  # type: ignore[misc]
+            self._loop.add(accepted.fileno(), partial(self._on_handshake, accepted))
 
     def _drop_handshake(self, setup: socket.socket) -> None:
         del self._handshakes[setup]

@@ -141,6 +141,9 @@ class Service:
         """Answer with a bare header that carries `code`."""
         self.outputs.append(Respond(client, RESPONSE_HEADER.encode(response_id, RESPONSE_HEADER.size, code)))
 
+    def on_unload(self, now_ns: int) -> None:
+        """The daemon is about to leave the ring."""
+
     # --- the ring
 
     def on_delivery(self, node_id: NodeId, function: int, message: memoryview, order: str, now_ns: int) -> None:

@@ -6,7 +6,7 @@ member's barrier is in, the service activates what it heard, and the next one fo
 ring are ignored, and a new configuration starts everything again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -70,8 +70,9 @@ class Synchronizer:
     node collects after every call here, in the order in which the services ran.
     """
 
-    def __init__(self, services: Sequence[Service]) -> None:
-        self._services = {service.ID: service for service in services if service.SYNCHRONIZES}
+    def __init__(self, loaded: Mapping[ServiceId, Service]) -> None:
+        self._loaded = loaded
+        self._services: dict[ServiceId, Service] = {}  # those of them that synchronize
         self.outputs: list[MulticastSync | SyncCompleted] = []
         self._state = State.IDLE
         self._ring_id = NO_RING
@@ -105,6 +106,7 @@ class Synchronizer:
         self._ring_id = ring_id
         self._members = members
         self._missing = set(members)
+        self._services = {number: service for number, service in self._loaded.items() if service.SYNCHRONIZES}
         self._sequence = sorted(self._services)
         self._position = 0
         self._state = State.BUILD

@@ -1,0 +1,107 @@
+"""Puts a node together from its configuration: which services there are, in the order in which they start
+(corosync: exec/service.c, exec/quorum.c).
+"""
+
+from collections.abc import Iterator
+from random import Random
+
+from pycorosync.cmap.keys import mark_read_only
+from pycorosync.cmap.stats import StatsMap
+from pycorosync.cmap.store import Store
+from pycorosync.config.load import runtime_entries
+from pycorosync.config.model import Configuration, Timers, TotemConfig, Transport
+from pycorosync.errors import ConfigError
+from pycorosync.links import ConfiguredLinks
+from pycorosync.node import Node
+from pycorosync.services.cfg.service import CfgService
+from pycorosync.services.cmap.service import CmapService
+from pycorosync.services.cpg.service import CpgService
+from pycorosync.services.cpg.zero_copy import SharedBuffers
+from pycorosync.services.quorum.service import QuorumService
+from pycorosync.services.resources.mon import MonService
+from pycorosync.services.resources.pload import PloadService
+from pycorosync.services.resources.wd import WdService
+from pycorosync.services.service import NodeView, Service
+from pycorosync.services.votequorum.service import VotequorumService
+from pycorosync.totem.config import RingConfig
+from pycorosync.totem.packing import Packer
+from pycorosync.totem.ring import SingleRing
+
+# A frame's payload leaves room for two mcast headers: the message's own, and that of a recovery copy.
+_TWO_MCAST_HEADERS = 90
+_KNET_MESSAGE_BYTES = 65536
+
+
+def build_store(configuration: Configuration) -> Store:
+    """The configuration map as it is before any service has started."""
+    store = Store()
+    mark_read_only(store)
+    store.update(configuration.entries)
+    store.update(runtime_entries(configuration))
+    return store
+
+
+def build_node(configuration: Configuration, ring_seq: int, rng: Random) -> Node:
+    """A node without services. `ring_seq`: from stable storage, see ring_id_file.py."""
+    totem = configuration.totem
+    links = ConfiguredLinks(totem)
+    packer = Packer(frame_payload_bytes(totem))
+    ring = SingleRing(ring_config(totem.timers), totem.node_id, ring_seq, packer, rng)
+    view = NodeView(node_id=totem.node_id, cmap=build_store(configuration), transport=links)
+    return Node(view, ring, packer, links)
+
+
+def build_services(
+    node: Node, stats: StatsMap, buffers: SharedBuffers, stored_expected_votes: int, now_ns: int
+) -> Iterator[Service]:
+    """Every service, made when its turn has come, so that log lines and keys appear in corosync's order.
+
+    Raises ConfigError when a quorum provider is unknown or refuses its options: the daemon ends with 20.
+    """
+    view = node.view
+    yield CmapService(view, stats)
+    yield CfgService(view)
+    yield CpgService(view, buffers)
+    yield PloadService(view)
+    yield MonService(view)
+    yield WdService(view)
+    quorum = QuorumService(view)
+    if provider := quorum.start():
+        votequorum = VotequorumService(view)
+        try:
+            votequorum.start(now_ns, stored_expected_votes)
+        except ConfigError:
+            quorum.provider_failed(provider)
+            raise
+        yield votequorum
+    yield quorum
+
+
+def frame_payload_bytes(totem: TotemConfig) -> int:
+    """How much a packet may carry: protocol/totempg.md."""
+    whole = _KNET_MESSAGE_BYTES if totem.transport is Transport.KNET else totem.net_mtu
+    return whole - _TWO_MCAST_HEADERS
+
+
+def ring_config(timers: Timers) -> RingConfig:
+    """The ring's share of the timers."""
+    return RingConfig(
+        token_ms=timers.token_timeout_ms,
+        token_warning_percent=timers.token_warning_percent,
+        token_retransmit_ms=timers.token_retransmit_ms,
+        token_hold_ms=timers.token_hold_ms,
+        token_retransmits_before_loss_const=timers.token_retransmits_before_loss,
+        consensus_ms=timers.consensus_ms,
+        join_ms=timers.join_ms,
+        send_join_ms=timers.send_join_ms,
+        merge_ms=timers.merge_ms,
+        downcheck_ms=timers.downcheck_ms,
+        fail_to_recv_const=timers.fail_to_receive,
+        seqno_unchanged_const=timers.seqno_unchanged,
+        window_size=timers.window_size,
+        max_messages=timers.max_messages,
+        miss_count_const=timers.miss_count,
+        heartbeat_failures_allowed=timers.heartbeat_failures_allowed,
+        max_network_delay_ms=timers.max_network_delay_ms,
+        cancel_token_hold_on_retransmit=timers.cancel_token_hold_on_retransmit,
+    )

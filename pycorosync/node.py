@@ -1,0 +1,470 @@
+"""One cluster node without I/O: clients' requests and the ring's frames in, outputs for the shell out
+(corosync: exec/main.c, exec/service.c, the gate of exec/ipc_glue.c).
+
+The shell (daemon/, or a simulator) calls the verbs below with its clock, then carries out `outputs` in order.
+Between a request and what it causes there is no socket, no clock, no thread.
+
+    client request --> service --> Multicast --> Packer --> SingleRing --> Broadcast, SendToken
+                          |                                     |
+                  Respond, SendEvent <-- service <-- Unpacker <-- Deliver
+
+This is the only place where the outputs of one layer become the input of another.
+"""
+
+import errno
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from pycorosync.cmap.stats import StatsMap
+from pycorosync.cmap.store import Change, TrackEvent
+from pycorosync.cs_error import CsError
+from pycorosync.errors import MalformedMessage
+from pycorosync.links import ConfiguredLinks
+from pycorosync.log import subsystem
+from pycorosync.services.outputs import DumpFlightData, Multicast, Output, QuorumChanged, Respond
+from pycorosync.services.quorum.service import QuorumService
+from pycorosync.services.service import (
+    REQUEST_HEADER,
+    RESPONSE_HEADER,
+    ClientInfo,
+    NodeView,
+    Service,
+)
+from pycorosync.services.sync import MulticastSync, SyncCompleted, Synchronizer
+from pycorosync.totem import outputs as totem
+from pycorosync.totem.packing import GROUP_SERVICES, GROUP_SYNC, Packer, QueueLevel, Room, Unpacker
+from pycorosync.totem.ring import SingleRing
+from pycorosync.types import ClientId, NodeId, ServiceId
+
+LOG = subsystem("MAIN")
+SERV = subsystem("SERV")
+TOTEM = subsystem("TOTEM")
+
+CMAP_ID: ServiceId = 0
+VOTEQUORUM_ID: ServiceId = 5
+_SET = TrackEvent.ADD | TrackEvent.MODIFY
+
+# Own frames handled in one run before clients get their turn again: bounds a wake-up, not the throughput.
+_LOOPBACKS_PER_RUN = 64
+# Messages that must go out but found the queue full (a client died, a service synchronizes).
+_OVERDUE_MAX = 100_000
+
+FLOW_GO, FLOW_STOP, FLOW_STOP_MULTICASTS = 0, 1, 2
+
+
+class SaveRingId(NamedTuple):
+    """Store the ring's sequence number before anything that comes after this in the outputs."""
+
+    seq: int
+
+
+class SetFlowControl(NamedTuple):
+    """Tell all clients of a service what they may send: 0 anything, 1 nothing, 2 no multicasts."""
+
+    service_id: ServiceId
+    level: int
+
+
+class Ready(NamedTuple):
+    """Clients may connect: a membership has formed and all services have synchronized."""
+
+
+class RequestCounters(Protocol):
+    """What a connection counts of its requests."""
+
+    invalid_request: int
+    overload: int
+
+
+class Node:
+    """One node; the methods are the shell's verbs, and `outputs` is what it has to carry out, in order."""
+
+    def __init__(self, view: NodeView, ring: SingleRing, packer: Packer, links: ConfiguredLinks) -> None:
+        self.outputs: list[Output | SaveRingId | SetFlowControl | Ready] = []
+        self.view = view
+        self.services: dict[ServiceId, Service] = {}  # in the order in which they were loaded
+        self._links = links
+        self._ring = ring
+        self._packer = packer
+        self._unpacker = Unpacker()
+        self._synchronizer = Synchronizer(self.services)
+        self._clients_allowed = False
+        self._loopback: deque[Any] = deque()
+        self._overdue: deque[tuple[bytes, bytes]] = deque()
+        self._sent: dict[int, int] = {}  # by executive message id, since the last publication
+        self._received: dict[int, int] = {}
+        self._flow_levels: dict[ServiceId, int] = {}
+        self._gather_requested = False
+        self.malformed_messages = 0
+
+    # --- start and stop
+
+    def load(self, service: Service, now_ns: int) -> None:
+        """Add a service, and announce it in the map and the log; the shell then opens its socket."""
+        self.services[service.ID] = service
+        cmap = self.view.cmap
+        cmap.set_str(f"internal_configuration.service.{service.ID}.name", f"corosync_{service.NAME}")
+        cmap.set_u32(f"internal_configuration.service.{service.ID}.ver", 0)
+        cmap.set_u16(f"runtime.services.{service.NAME}.service_id", service.ID)
+        for function in service.DELIVERIES:
+            for direction in ("tx", "rx"):
+                cmap.set_u64(f"runtime.services.{service.NAME}.{function}.{direction}", 0)
+        SERV.notice("Service engine loaded: %s [%d]", service.TITLE, service.ID)
+        self._collect(service, now_ns)
+
+    def unload(self, service_id: ServiceId, now_ns: int) -> Service | None:
+        """Let a service go; the shell then disconnects its clients."""
+        service = self.services.get(service_id)
+        if service is not None:
+            service.on_unload(now_ns)
+            self._collect(service, now_ns)
+        return service
+
+    def add_stats(self, stats: StatsMap) -> None:
+        """Register what the node's own layers count."""
+        stats.add(self._links.stats, "stats.knet.")
+
+    def publish_controls(self) -> None:
+        """Keys through which an operator asks for something: see cmap_keys(7)."""
+        cmap = self.view.cmap
+        for name in ("dump_flight_data", "dump_state"):
+            cmap.set_str(f"runtime.blackbox.{name}", "no")
+        cmap.track("runtime.blackbox.dump_flight_data", _SET, self._on_dump_requested)
+        cmap.set_str("runtime.force_gather", "no")
+        cmap.track("runtime.force_gather", _SET, self._on_gather_requested)
+
+    def _on_dump_requested(self, _change: Change) -> None:
+        self.outputs.append(DumpFlightData())
+
+    def _on_gather_requested(self, change: Change) -> None:
+        if change.new is None or change.new.value == "no":
+            return
+        self.view.cmap.set_str("runtime.force_gather", "no")
+        LOG.error("Forcing into GATHER state")
+        self._gather_requested = True
+
+    def start(self, now_ns: int) -> None:
+        """Begin to look for a ring."""
+        self._ring.start(now_ns)
+
+    def leave(self, now_ns: int) -> None:
+        """Say goodbye to the ring: the last thing that a node does."""
+        self._ring.leave(now_ns)
+        self._drain_ring(now_ns)
+
+    # --- clients
+
+    def may_connect(self, info: ClientInfo) -> int:
+        """0, or the errno with which a client is refused."""
+        if not self._clients_allowed:
+            LOG.debug("Denied connection, corosync is not ready")
+            return errno.EAGAIN
+        if info.service_id not in self.services:
+            return errno.ENOSYS
+        if info.uid == 0 or info.gid == 0:
+            return 0
+        cmap = self.view.cmap
+        for kind, number in (("uid", info.uid), ("gid", info.gid)):
+            for origin in ("uidgid", "uidgid.config"):
+                if cmap.get_int(f"{origin}.{kind}.{number}") == 1:
+                    return 0
+        LOG.error("Denied connection attempt from %d:%d", info.uid, info.gid)
+        return errno.EACCES
+
+    def on_client(self, info: ClientInfo, now_ns: int) -> None:
+        """A client has connected to a service."""
+        service = self.services[info.service_id]
+        service.on_client(info, now_ns)
+        self._collect(service, now_ns)
+
+    def on_client_gone(self, info: ClientInfo, now_ns: int) -> None:
+        """A client's connection has ended."""
+        service = self.services[info.service_id]
+        service.on_client_gone(info.client, now_ns)
+        self._collect(service, now_ns)
+
+    def on_request(
+        self,
+        client: ClientId,
+        service_id: ServiceId,
+        message: memoryview,
+        now_ns: int,
+        counters: RequestCounters,
+    ) -> bool:
+        """A request from a client's ring, whose memory is read now or never.
+
+        False: it cannot be taken before the ring has made progress, and must be offered again. That happens
+        only to requests without an answer, which have been accepted as soon as they were written; the others
+        are told to try again.
+        """
+        service = self.services[service_id]
+        if len(message) < REQUEST_HEADER.size:
+            return self._refuse(service, client, CsError.INVALID_PARAM, counters)
+        number, size = REQUEST_HEADER.unpack_native(message)
+        request = service.REQUESTS.get(number)
+        if request is None or not REQUEST_HEADER.size <= size <= len(message):
+            answers = request is None or request.answers
+            return self._refuse(service, client, CsError.INVALID_PARAM, counters, answers=answers)
+        if request.needs_ring:
+            room = self._packer.room(size)
+            if room is Room.TOO_BIG:
+                return self._refuse(service, client, CsError.INVALID_PARAM, counters, answers=request.answers)
+            if room is Room.FULL or self.view.synchronizing or self._overdue:
+                if not request.answers:
+                    return False
+                return self._refuse(service, client, CsError.TRY_AGAIN, counters)
+        if service_id == CMAP_ID:
+            self.publish_counters()
+        service.on_request(client, number, message[:size], now_ns)
+        if service.outputs:
+            self._collect(service, now_ns)
+        return True
+
+    def _refuse(
+        self,
+        service: Service,
+        client: ClientId,
+        code: CsError,
+        counters: RequestCounters,
+        *,
+        answers: bool = True,
+    ) -> bool:
+        if code is CsError.TRY_AGAIN:
+            counters.overload += 1
+        else:
+            counters.invalid_request += 1
+        if answers:
+            header = RESPONSE_HEADER.encode(0, RESPONSE_HEADER.size, code)
+            self.outputs.append(Respond(client, header))
+        else:
+            LOG.info("invalid message of client %d to %s", client, service.NAME)
+        return True
+
+    @property
+    def accepts_messages(self) -> bool:
+        """Whether a request that on_request has turned down may fit now."""
+        return not self.view.synchronizing and not self._overdue and self._packer.room(1) is Room.FITS
+
+    # --- time
+
+    def next_deadline(self) -> int | None:
+        """When run() is wanted next; 0 stands for at once."""
+        if self._loopback:
+            return 0
+        deadlines = [self._ring.next_deadline()]
+        deadlines += [service.next_deadline() for service in self.services.values()]
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def run(self, now_ns: int) -> None:
+        """Do all that is due: timers, our own frames, messages that wait for the token."""
+        for service in self.services.values():
+            deadline = service.next_deadline()
+            if deadline is not None and deadline <= now_ns:
+                service.on_timer(now_ns)
+                self._collect(service, now_ns)
+        deadline = self._ring.next_deadline()
+        if deadline is not None and deadline <= now_ns:
+            self._ring.on_timer(now_ns)
+        if self._gather_requested:
+            self._gather_requested = False
+            self._ring.force_gather(now_ns)
+        self._synchronizer.go_on(now_ns)
+        self._collect_synchronizer(now_ns)
+        self._ring.wake(now_ns)
+        self._drain_ring(now_ns)
+        loopback, receive = self._loopback, self._ring.receive
+        for _ in range(_LOOPBACKS_PER_RUN):
+            if not loopback:
+                break
+            receive(loopback.popleft(), now_ns)
+            self._drain_ring(now_ns)
+        self._send_overdue()
+        self._set_flow_control()
+        for service in self.services.values():
+            # Trackers of the map speak up whoever changed it.
+            if service.outputs:
+                self._collect(service, now_ns)
+
+    # --- the ring
+
+    def _drain_ring(self, now_ns: int) -> None:
+        """Carry the ring's outputs on; a delivery may cause more of them."""
+        ring = self._ring
+        while ring.outputs:
+            outputs, ring.outputs = ring.outputs, []
+            for output in outputs:
+                ROUTES[type(output)](self, output, now_ns)
+
+    def _on_broadcast(self, output: totem.Broadcast, now_ns: int) -> None:
+        if output.loop_back:
+            self._loopback.append(output.frame)
+
+    def _on_token(self, output: totem.SendToken, now_ns: int) -> None:
+        if output.node_id == self.view.node_id:
+            self._loopback.append(output.frame)
+
+    def _on_deliver(self, output: totem.Deliver, now_ns: int) -> None:
+        node_id, payload, order = output
+        try:
+            for group, message in self._unpacker.feed(node_id, payload, order):
+                if group == GROUP_SERVICES:
+                    self._deliver(node_id, message, order, now_ns)
+                elif group == GROUP_SYNC:
+                    self._synchronizer.receive(node_id, message, order, now_ns)
+                    self._collect_synchronizer(now_ns)
+        except MalformedMessage as fault:
+            self.malformed_messages += 1
+            TOTEM.debug("dropped a message of node %d: %s", node_id, fault)
+
+    def _deliver(self, node_id: NodeId, message: memoryview, order: str, now_ns: int) -> None:
+        """A message in total order, to the service that its id names."""
+        number = int.from_bytes(message[:4], "little" if order == "<" else "big")
+        service = self.services.get(number >> 16)
+        if service is None:
+            return
+        function = number & 0xFFFF
+        if function not in service.DELIVERIES:
+            LOG.warning(
+                "discarded unknown message %d for service %d (max id %d)",
+                function,
+                service.ID,
+                len(service.DELIVERIES),
+            )
+            return
+        self._received[number] = self._received.get(number, 0) + 1
+        service.on_delivery(node_id, function, message, order, now_ns)
+        if service.outputs:
+            self._collect(service, now_ns)
+
+    def _on_save_ring_id(self, output: totem.SaveRingId, now_ns: int) -> None:
+        self.outputs.append(SaveRingId(output.ring_id.seq))
+
+    def _on_membership(self, change: totem.MembershipChanged, now_ns: int) -> None:
+        """A configuration of the ring: transitional (who comes along), then regular (who is there)."""
+        was_synchronizing, self.view.synchronizing = self.view.synchronizing, True
+        self.view.ring_id = change.ring_id
+        for node_id in change.left:
+            self.view.cmap.set_str(f"runtime.members.{node_id}.status", "left")
+        self._unpacker.drop(change.left)
+        for node_id in change.joined:
+            self._publish_member(node_id)
+        if was_synchronizing:
+            self._synchronizer.abort()
+        if change.kind is totem.MembershipKind.TRANSITIONAL:
+            self._synchronizer.on_transitional(change.members)
+            return
+        self.view.members = change.members
+        self._unpacker.begin_sync()
+        self._synchronizer.start(change.ring_id, change.members, now_ns)
+        self._collect_synchronizer(now_ns)
+        TOTEM.notice("A new membership (%s) was formed.%s", change.ring_id, _changes(change))
+
+    def _publish_member(self, node_id: NodeId) -> None:
+        cmap, prefix = self.view.cmap, f"runtime.members.{node_id}"
+        if f"{prefix}.ip" in cmap:
+            cmap.adjust(f"{prefix}.join_count", 1)
+        else:
+            addresses = self.view.transport.addresses(node_id)
+            text = "".join(f"r({link}) ip({address}) " for link, address in enumerate(addresses))
+            cmap.set_str(f"{prefix}.ip", text)
+            cmap.set_u32(f"{prefix}.join_count", 1)
+        cmap.set_str(f"{prefix}.status", "joined")
+
+    # --- synchronization
+
+    def _collect_synchronizer(self, now_ns: int) -> None:
+        """What services have sent during synchronization goes before the synchronizer's own barrier."""
+        synchronizer = self._synchronizer
+        while True:
+            for service in self.services.values():
+                if service.outputs:
+                    self._collect(service, now_ns)
+            if not synchronizer.outputs:
+                return
+            outputs, synchronizer.outputs = synchronizer.outputs, []
+            for output in outputs:
+                if isinstance(output, MulticastSync):
+                    self._packer.add(output.payload, b"", group=GROUP_SYNC)
+                else:
+                    self._on_sync_completed(output)
+
+    def _on_sync_completed(self, output: SyncCompleted) -> None:
+        LOG.notice("Completed service synchronization, ready to provide service.")
+        self.view.synchronizing = False
+        self._packer.end_sync()
+        self._unpacker.end_sync()
+        self._clients_allowed = True
+        self._set_flow_control()
+        self.outputs.append(Ready())
+
+    # --- services
+
+    def _collect(self, service: Service, now_ns: int) -> None:
+        """Route what a service has asked for: messages to the ring, quorum to its service, the rest out."""
+        outputs, service.outputs = service.outputs, []
+        for output in outputs:
+            if type(output) is Multicast:
+                self._multicast(output.head, output.body)
+            elif type(output) is QuorumChanged:
+                self._on_quorum(output, now_ns)
+            else:
+                self.outputs.append(output)
+
+    def _multicast(self, head: Any, body: Any) -> None:
+        number = int.from_bytes(head[:4], "little")
+        self._sent[number] = self._sent.get(number, 0) + 1
+        if self._overdue or not self._packer.add(head, body, group=GROUP_SERVICES):
+            if len(self._overdue) >= _OVERDUE_MAX:
+                raise RuntimeError("the ring has taken no message for too long")
+            self._overdue.append((bytes(head), bytes(body)))
+
+    def _send_overdue(self) -> None:
+        while self._overdue and self._packer.add(*self._overdue[0], group=GROUP_SERVICES):
+            self._overdue.popleft()
+
+    def _on_quorum(self, output: QuorumChanged, now_ns: int) -> None:
+        """The provider's decision, at once: clients of both services see it in this order."""
+        self.view.quorate = output.quorate
+        quorum = self.services.get(QuorumService.ID)
+        if isinstance(quorum, QuorumService):
+            quorum.on_quorum(output.quorate, output.members, output.ring_id, now_ns)
+            self._collect(quorum, now_ns)
+
+    def _set_flow_control(self) -> None:
+        """Tell clients to hold back while the send queue is nearly full or services synchronize."""
+        critical = self._packer.level() is QueueLevel.CRITICAL
+        self.view.queue_is_critical = critical
+        for service_id in self.services:
+            stop = critical or (self.view.synchronizing and service_id != VOTEQUORUM_ID)
+            level = FLOW_STOP_MULTICASTS if stop else FLOW_GO
+            if self._flow_levels.get(service_id, FLOW_GO) != level:
+                self._flow_levels[service_id] = level
+                self.outputs.append(SetFlowControl(service_id, level))
+
+    def publish_counters(self) -> None:
+        """Bring runtime.services.* up to date: called before anyone can look."""
+        for counts, direction in ((self._sent, "tx"), (self._received, "rx")):
+            for number, count in counts.items():
+                service = self.services[number >> 16]
+                self.view.cmap.bump(f"runtime.services.{service.NAME}.{number & 0xFFFF}.{direction}", count)
+            counts.clear()
+
+
+def _changes(change: totem.MembershipChanged) -> str:
+    """The end of the membership line."""
+    parts = []
+    for word, nodes in (("joined", change.joined), ("left", change.left)):
+        if nodes:
+            parts.append(f"{word}: {' '.join(str(node) for node in nodes)}")
+    return f" Members {' '.join(parts)}" if parts else ""
+
+
+# How the ring's outputs are joined to the rest of the node.
+ROUTES: dict[type, Callable[[Node, Any, int], None]] = {
+    totem.Broadcast: Node._on_broadcast,
+    totem.SendToken: Node._on_token,
+    totem.Deliver: Node._on_deliver,
+    totem.SaveRingId: Node._on_save_ring_id,
+    totem.MembershipChanged: Node._on_membership,
+}

@@ -1,0 +1,111 @@
+"""A client's connection: events wait their turn, and a backlog has a bound."""
+
+from pycorosync.ipc.connection import Connection, SharedMemoryChannel
+from tests.ipc.memory import ring_pair
+
+
+class SlowChannel:
+    """A channel with room for a number of events."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.events: list[bytes] = []
+        self.responses: list[bytes] = []
+        self.flow_control = 0
+
+    def next_request(self) -> memoryview | None:
+        return None
+
+    def request_done(self) -> None: ...
+
+    def put_back(self) -> None: ...
+
+    def write_response(self, payload: bytes | bytearray | memoryview) -> bool:
+        if self.room:
+            self.responses.append(bytes(payload))
+        return bool(self.room)
+
+    def write_event(
+        self, head: bytes | bytearray | memoryview, body: bytes | bytearray | memoryview
+    ) -> bool:
+        if len(self.events) >= self.room:
+            return False
+        self.events.append(bytes(head) + bytes(body))
+        return True
+
+    def set_flow_control(self, level: int) -> None:
+        self.flow_control = level
+
+
+def test_events_that_find_no_room_come_later_in_order() -> None:
+    channel = SlowChannel(2)
+    connection = Connection(channel)
+    for number in range(5):
+        connection.send_event(b"e%d" % number, b"!")
+    assert channel.events == [b"e0!", b"e1!"]
+    assert connection.queueing
+    assert not connection.flush()
+    channel.room = 10
+    connection.send_event(b"e5", b"!")
+    assert connection.flush()
+    assert channel.events == [b"e%d!" % number for number in range(6)]
+    assert (connection.counters.dispatched, connection.counters.queued) == (6, 0)
+
+
+def test_a_waiting_event_does_not_follow_its_buffer() -> None:
+    channel = SlowChannel(0)
+    connection = Connection(channel)
+    body = bytearray(b"before")
+    connection.send_event(b"", memoryview(body))
+    body[:] = b"after!"
+    channel.room = 1
+    connection.flush()
+    assert channel.events == [b"before"]
+
+
+def test_a_client_that_never_reads_is_marked_and_its_memory_bounded() -> None:
+    connection = Connection(SlowChannel(0), limit_bytes=1000)
+    for _ in range(100):
+        connection.send_event(b"x" * 100, b"")
+    assert connection.overflowed
+    assert connection.counters.queued == 10
+
+
+def test_an_answer_that_finds_no_room_is_counted() -> None:
+    connection = Connection(SlowChannel(0))
+    assert not connection.respond(b"answer")
+    assert (connection.counters.responses, connection.counters.send_retries) == (0, 1)
+
+
+def test_flow_control_is_told_once_per_change() -> None:
+    channel = SlowChannel(1)
+    connection = Connection(channel)
+    for level in (0, 2, 2, 0, 1):
+        connection.set_flow_control(level)
+    assert channel.flow_control == 1
+    assert (connection.counters.flow_control, connection.counters.flow_control_count) == (1, 3)
+
+
+def test_clearing_keeps_the_state() -> None:
+    connection = Connection(SlowChannel(1))
+    connection.set_flow_control(2)
+    connection.respond(b"")
+    connection.counters.clear()
+    assert (connection.counters.responses, connection.counters.flow_control) == (0, 2)
+
+
+def test_shared_memory_counts_the_announcements_it_owes() -> None:
+    with (
+        ring_pair(1000) as (request, _, _, _),
+        ring_pair(1000) as (response, _, _, _),
+        ring_pair(1000) as (event, client, _, _),
+    ):
+        channel = SharedMemoryChannel(request, response, event)
+        assert channel.write_event(b"a", b"b")
+        assert channel.write_event(b"c", b"")
+        assert channel.announcements == 2
+        chunk = client.peek()
+        assert chunk is not None
+        assert bytes(chunk) == b"ab"
+        channel.set_flow_control(1)
+        assert request.flow_control == 1
