@@ -1,0 +1,132 @@
+"""Bringing the messages of the old ring into the new one (corosync: exec/totemsrp.c, COMMIT and RECOVERY).
+
+The commit token tells each member what the others have of their old rings. Where somebody lacks something,
+every member of that old ring sends all that others may lack as recovery copies: messages of the new ring with
+a complete message of the old one inside. The token's retransmission flag is up while anybody still does.
+"""
+
+from pycorosync.errors import MalformedMessage
+from pycorosync.totem.membership import Nodes
+from pycorosync.totem.messages import (
+    MCAST,
+    RECOVERY_COPY,
+    CommitEntry,
+    CommitToken,
+    Mcast,
+    OrfToken,
+    byte_order,
+    decode_mcast,
+)
+from pycorosync.totem.sequence import precedes
+from pycorosync.totem.window import Window
+from pycorosync.types import NodeId, RingId
+
+
+def fill_entry(token: CommitToken, node_id: NodeId, old_ring_id: RingId, old: Window) -> CommitToken:
+    """The commit token with our entry, sent by us: what we have of our old ring.
+
+    The received flag of everyone from the same old ring who has less than another one of them goes down.
+    """
+    index = token.memb_index
+    entries = list(token.entries)
+    entries[index] = CommitEntry(old_ring_id, old.aru, old.delivered, int(old.aru == old.high_seq))
+    same_ring = [i for i in range(index + 1) if entries[i].ring_id == old_ring_id]
+    highest = old.aru
+    for i in same_ring:
+        if precedes(highest, entries[i].aru):
+            highest = entries[i].aru
+    for i in same_ring:
+        if precedes(entries[i].aru, highest):
+            entries[i] = entries[i]._replace(received=0)
+    return token._replace(
+        node_id=node_id,
+        token_seq=token.token_seq + 1 & 0xFFFFFFFF,
+        memb_index=index + 1,
+        entries=tuple(entries),
+    )
+
+
+def transitional_members(token: CommitToken, members: Nodes, old_ring_id: RingId) -> tuple[NodeId, ...]:
+    """Those who were in our old ring and come directly from it."""
+    return tuple(
+        sorted(
+            node_id
+            for node_id, entry in zip(token.members, token.entries, strict=True)
+            if node_id in members and entry.ring_id == old_ring_id
+        )
+    )
+
+
+def messages_to_originate(token: CommitToken, transitional: tuple[NodeId, ...], old: Window) -> list[Mcast]:
+    """The messages of the old ring that somebody of `transitional` may lack and we have."""
+    entries = [
+        entry for node_id, entry in zip(token.members, token.entries, strict=True) if node_id in transitional
+    ]
+    if all(entry.received for entry in entries):
+        return []
+    low = old.high_seq
+    for entry in entries:
+        if precedes(entry.aru, low):
+            low = entry.aru
+    if precedes(low, old.released):
+        low = old.released
+    return old.between(low, old.high_seq)
+
+
+def wrap(message: Mcast) -> bytearray:
+    """A recovery copy of a message; its own header is still to be filled in."""
+    return bytearray().join((bytes(MCAST.size), message.frame))
+
+
+def unwrap(message: Mcast) -> Mcast | None:
+    """The message inside a recovery copy; None if it is no message."""
+    inner = message.payload
+    try:
+        if len(inner) < MCAST.size or inner[3] != 1:
+            return None
+        return decode_mcast(inner, byte_order(inner))
+    except MalformedMessage:
+        return None
+
+
+def restore_old_messages(recovered: Window, old: Window, old_ring_id: RingId) -> None:
+    """File what the recovery copies contain of our old ring."""
+    for message in recovered.between(recovered.released, recovered.aru):
+        if message.encapsulated != RECOVERY_COPY:
+            continue
+        inner = unwrap(message)
+        if inner is not None and inner.ring_id == old_ring_id:
+            old.add(inner)
+
+
+class Progress:
+    """How far the recovery is, told from the tokens that pass. Starts anew in each attempt.
+
+    Compatibility: corosync keeps the two counters when an attempt fails, so that the next one may end early.
+    """
+
+    __slots__ = ("flag_is_ours", "install_seq", "quiet_visits", "rotations")
+
+    def __init__(self) -> None:
+        self.flag_is_ours = False  # my_set_retrans_flg
+        self.quiet_visits = 0  # my_retrans_flg_count: consecutive tokens without the flag
+        self.install_seq = 0  # the last message of the recovery
+        self.rotations = 0  # my_rotation_counter: since everybody has all up to install_seq
+
+    def on_token(self, token: OrfToken, more_to_send: bool) -> bool:
+        """Update the token's flag; True when the new ring can be installed."""
+        if more_to_send:
+            if not token.retrans_flg:
+                token.retrans_flg = 1
+                self.flag_is_ours = True
+        elif token.retrans_flg and self.flag_is_ours:
+            token.retrans_flg = 0
+            self.flag_is_ours = False
+        self.quiet_visits = 0 if token.retrans_flg else self.quiet_visits + 1
+        if self.quiet_visits == 2:
+            self.install_seq = token.seq
+        if self.quiet_visits >= 3 and not precedes(token.aru, self.install_seq):
+            self.rotations += 1
+        else:
+            self.rotations = 0
+        return self.rotations == 2
