@@ -271,13 +271,15 @@ class Node:
             self._ring.force_gather(now_ns)
         self._synchronizer.go_on(now_ns)
         self._collect_synchronizer(now_ns)
-        self._ring.wake(now_ns)
+        ring, packer, loopback = self._ring, self._packer, self._loopback
         self._drain_ring(now_ns)
-        loopback, receive = self._loopback, self._ring.receive
         for _ in range(_LOOPBACKS_PER_RUN):
+            if not loopback and not packer.idle:
+                ring.wake(now_ns)
+                self._drain_ring(now_ns)
             if not loopback:
                 break
-            receive(loopback.popleft(), now_ns)
+            ring.receive(loopback.popleft(), now_ns)
             self._drain_ring(now_ns)
         self._send_overdue()
         self._set_flow_control()
@@ -358,7 +360,6 @@ class Node:
         self._unpacker.begin_sync()
         self._synchronizer.start(change.ring_id, change.members, now_ns)
         self._collect_synchronizer(now_ns)
-        TOTEM.notice("A new membership (%s) was formed.%s", change.ring_id, _changes(change))
 
     def _publish_member(self, node_id: NodeId) -> None:
         cmap, prefix = self.view.cmap, f"runtime.members.{node_id}"
@@ -449,15 +450,6 @@ class Node:
                 service = self.services[number >> 16]
                 self.view.cmap.bump(f"runtime.services.{service.NAME}.{number & 0xFFFF}.{direction}", count)
             counts.clear()
-
-
-def _changes(change: totem.MembershipChanged) -> str:
-    """The end of the membership line."""
-    parts = []
-    for word, nodes in (("joined", change.joined), ("left", change.left)):
-        if nodes:
-            parts.append(f"{word}: {' '.join(str(node) for node in nodes)}")
-    return f" Members {' '.join(parts)}" if parts else ""
 
 
 # How the ring's outputs are joined to the rest of the node.

@@ -146,7 +146,7 @@ class Daemon:
             print(text, file=sys.stderr)
             return refused.phase.exit_status
         if refused.logging is not None:
-            self._log_system.configure(refused.logging.as_values())
+            self._log_system.configure(refused.logging)
         self._announce()
         if refused.system is not None and refused.phase is not Phase.QUORUM:
             enter_state_directory(refused.system.state_dir)
