@@ -281,6 +281,8 @@ class Node:
                 break
             ring.receive(loopback.popleft(), now_ns)
             self._drain_ring(now_ns)
+            if self.outputs and packer.idle:
+                break  # clients get their messages before the token's idle rounds
         self._send_overdue()
         self._set_flow_control()
         for service in self.services.values():
