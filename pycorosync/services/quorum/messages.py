@@ -11,6 +11,8 @@ from construct import Aligned, Int32ul, Int64ul, Struct
 from pycorosync.services.service import REQUEST_HEADER_LAYOUT, RESPONSE_HEADER_LAYOUT
 from pycorosync.wire.fixed import Fixed
 
+SERVICE_NAME: Final = "quorum"
+
 
 class QuorumRequest(IntEnum):
     """Ids of requests."""

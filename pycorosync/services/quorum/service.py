@@ -19,6 +19,7 @@ from pycorosync.services.quorum.messages import (
     NOTIFICATION,
     NUMBER_RESPONSE,
     PLAIN_REQUEST,
+    SERVICE_NAME,
     TRACK_START_REQUEST,
     V1_NODE_LIST,
     V1_QUORUM,
@@ -53,7 +54,7 @@ class QuorumService(Service):
     """Service 3. `start` comes once, before anything else."""
 
     ID = 3
-    NAME = "quorum"
+    NAME = SERVICE_NAME
     TITLE = "corosync cluster quorum service v0.1"
     SYNCHRONIZES = True
 

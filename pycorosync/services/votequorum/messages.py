@@ -13,6 +13,7 @@ from pycorosync.services.service import REQUEST_HEADER_LAYOUT, RESPONSE_HEADER_L
 from pycorosync.wire.fixed import Fixed
 
 SERVICE_ID: Final = 5
+SERVICE_NAME: Final = "votequorum"
 DEVICE_NODE_ID: Final = 0  # stands for the quorum device
 DEVICE_NAME_SIZE: Final = 255  # with the NUL at the end
 

@@ -33,6 +33,7 @@ from pycorosync.services.votequorum.messages import (
     DEVICE_RENAME,
     NODE_INFO,
     RECONFIGURE,
+    SERVICE_NAME,
     Function,
     NodeFlags,
     NodeState,
@@ -66,7 +67,7 @@ class VotequorumService(Service):
     """
 
     ID = 5
-    NAME = "votequorum"
+    NAME = SERVICE_NAME
     TITLE = "corosync vote quorum service v1.0"
     SYNCHRONIZES = True
     REQUESTS = requests.REQUESTS

@@ -1,0 +1,253 @@
+"""Python library for votes: who has how many, and what it takes (corosync: lib/votequorum.c, libvotequorum).
+
+    with Votequorum() as votes:
+        info = votes.info()
+        print(info.total_votes, info.quorum)
+        votes.track_start()
+        for event in votes.events():          # or: async for event in votes.events_async()
+            print(event)
+
+A quorum device registers, then polls again and again, each time with the ring id of the last NodeList.
+Every method raises LibraryError with the code that libvotequorum's function returns.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from struct import iter_unpack
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+from pycorosync.client.connection import Connection, LibraryError, events_async
+from pycorosync.cs_error import CsError
+from pycorosync.errors import MalformedMessage
+from pycorosync.services.service import RESPONSE_HEADER
+from pycorosync.services.votequorum import messages
+from pycorosync.services.votequorum.messages import Info, NodeState, VoteRequest, VoteResponse
+from pycorosync.types import NodeId, RingId
+from pycorosync.wire.fixed import Fixed
+
+__all__ = [
+    "CHANGES",
+    "CHANGES_ONLY",
+    "CURRENT",
+    "Event",
+    "ExpectedVotesChanged",
+    "Info",
+    "NodeList",
+    "NodeState",
+    "QuorumChanged",
+    "Votequorum",
+    "VotesInfo",
+]
+
+# CS_TRACK_*
+CURRENT: Final = 1
+CHANGES: Final = 2
+CHANGES_ONLY: Final = 4
+
+
+class VotesInfo(NamedTuple):
+    """One node, and the cluster as it is seen here."""
+
+    node_id: NodeId
+    state: NodeState
+    votes: int
+    expected_votes: int
+    highest_expected: int
+    total_votes: int
+    quorum: int
+    flags: Info
+    device_votes: int
+    device_name: str
+
+
+class QuorumChanged(NamedTuple):
+    """Whether the local node is quorate, and the state of every node that was seen once.
+
+    Node 0 is the quorum device; it has the state 0.
+    """
+
+    context: int
+    quorate: bool
+    states: tuple[tuple[NodeId, int], ...]
+
+
+class NodeList(NamedTuple):
+    """The members of the ring; comes while it synchronizes, before QuorumChanged."""
+
+    context: int
+    ring_id: RingId
+    members: tuple[NodeId, ...]
+
+
+class ExpectedVotesChanged(NamedTuple):
+    """The cluster expects another number of votes."""
+
+    context: int
+    expected_votes: int
+
+
+Event = QuorumChanged | NodeList | ExpectedVotesChanged
+
+
+class Votequorum:
+    """A connection to the votequorum service; LIBRARY if that is not the quorum provider."""
+
+    def __init__(self) -> None:
+        self._connection = Connection(messages.SERVICE_NAME)
+
+    # --- votes
+
+    def info(self, node_id: NodeId = messages.DEVICE_NODE_ID) -> VotesInfo:
+        """The votes of a node, 0 for the local one. NOT_EXIST if it was never seen."""
+        response = self._request(VoteRequest.GET_INFO, messages.GET_INFO_REQUEST, node_id)
+        record = _decode(messages.GET_INFO_RESPONSE, response)
+        if record.state not in tuple(NodeState):
+            raise LibraryError(CsError.LIBRARY)
+        return VotesInfo(
+            record.node_id,
+            NodeState(record.state),
+            record.votes,
+            record.expected_votes,
+            record.highest_expected,
+            record.total_votes,
+            record.quorum,
+            Info(record.flags),
+            record.device_votes,
+            record.device_name.partition(b"\0")[0].decode(errors="surrogateescape"),
+        )
+
+    def set_expected_votes(self, votes: int) -> None:
+        """For the whole cluster. INVALID_PARAM if there are more votes, or quorum would be lost."""
+        self._request(VoteRequest.SET_EXPECTED, messages.SET_EXPECTED_REQUEST, _u32(votes))
+
+    def set_votes(self, node_id: NodeId, votes: int) -> None:
+        """Of one node. NAME_NOT_FOUND if it was never seen, INVALID_PARAM if quorum would be lost."""
+        self._request(VoteRequest.SET_VOTES, messages.SET_VOTES_REQUEST, _u32(votes), _u32(node_id))
+
+    # --- a quorum device
+
+    def register_device(self, name: str) -> None:
+        """EXIST if the cluster has one of another name, ACCESS if the configuration does not allow any."""
+        self._request(VoteRequest.DEVICE_REGISTER, messages.DEVICE_NAME_REQUEST, _name(name))
+
+    def unregister_device(self, name: str) -> None:
+        """NOT_EXIST if there is none here, INVALID_PARAM if it has another name."""
+        self._request(VoteRequest.DEVICE_UNREGISTER, messages.DEVICE_NAME_REQUEST, _name(name))
+
+    def rename_device(self, old_name: str, new_name: str) -> None:
+        self._request(
+            VoteRequest.DEVICE_UPDATE, messages.DEVICE_UPDATE_REQUEST, _name(old_name), _name(new_name)
+        )
+
+    def poll_device(self, name: str, cast_vote: bool, ring_id: RingId) -> None:
+        """The device is alive, and votes or not, in the ring that it means. MESSAGE_ERROR if that is past."""
+        self._request(
+            VoteRequest.DEVICE_POLL, messages.DEVICE_POLL_REQUEST, _name(name), int(cast_vote), *ring_id
+        )
+
+    def set_master_wins(self, name: str, allow: bool) -> None:
+        """Whether the device's vote alone makes a partition quorate."""
+        self._request(
+            VoteRequest.DEVICE_MASTER_WINS, messages.DEVICE_MASTER_WINS_REQUEST, _name(name), int(allow)
+        )
+
+    # --- events
+
+    def track_start(self, flags: int = CURRENT | CHANGES, context: int = 0) -> None:
+        """Ask for events, which will carry `context`. EXIST if it was asked for."""
+        if not 0 <= context < 1 << 64:
+            raise LibraryError(CsError.INVALID_PARAM)
+        self._request(VoteRequest.TRACK_START, messages.TRACK_START_REQUEST, context, flags)
+
+    def track_stop(self) -> None:
+        """NOT_EXIST if it was not asked for."""
+        self._request(VoteRequest.TRACK_STOP, messages.PLAIN_REQUEST)
+
+    def fileno(self) -> int:
+        """Readable when an event is waiting, or the daemon has gone."""
+        return self._connection.fileno()
+
+    def receive(self, timeout_s: float | None = None) -> Event | None:
+        """The next event, or None when time is over; None as the timeout waits for ever."""
+        data = self._connection.receive_event(timeout_s)
+        return None if data is None else event_of(data)
+
+    def events(self) -> Iterator[Event]:
+        """Events as they come, until the daemon has gone (LibraryError)."""
+        while True:
+            event = self.receive(None)
+            if event is not None:
+                yield event
+
+    def events_async(self) -> AsyncIterator[Event]:
+        """The same, for `async for`."""
+        return events_async(self._connection, lambda: self.receive(0))
+
+    # --- the end
+
+    def close(self) -> None:
+        """Disconnect; may be called twice."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _request(self, request: VoteRequest, layout: Fixed, *values: Any) -> bytes:
+        response = self._connection.request(layout.encode(request, layout.size, *values))
+        error = _decode(RESPONSE_HEADER, response).error
+        if error != CsError.OK:
+            raise LibraryError(CsError(error) if error in tuple(CsError) else CsError.LIBRARY)
+        return response
+
+
+def event_of(data: bytes) -> Event:
+    """An event from its bytes. LIBRARY if they make no sense."""
+    match _decode(RESPONSE_HEADER, data).id:
+        case VoteResponse.QUORUM_NOTIFICATION:
+            head = _decode(messages.QUORUM_NOTIFICATION, data)
+            states = _tail(data, messages.QUORUM_NOTIFICATION, "=II", head.nodes)
+            return QuorumChanged(head.context, bool(head.quorate), tuple(states))
+        case VoteResponse.NODE_LIST_NOTIFICATION:
+            head = _decode(messages.NODE_LIST_NOTIFICATION, data)
+            members = tuple(
+                node for (node,) in _tail(data, messages.NODE_LIST_NOTIFICATION, "=I", head.nodes)
+            )
+            return NodeList(head.context, RingId(head.representative, head.ring_seq), members)
+        case VoteResponse.EXPECTED_VOTES_NOTIFICATION:
+            head = _decode(messages.EXPECTED_VOTES_NOTIFICATION, data)
+            return ExpectedVotesChanged(head.context, head.expected_votes)
+    raise LibraryError(CsError.LIBRARY)
+
+
+def _tail(data: bytes, head: Fixed, item: str, count: int) -> list[tuple[Any, ...]]:
+    """`count` items behind a head."""
+    size = 4 * (len(item) - 1) * count
+    if len(data) - head.size < size:
+        raise LibraryError(CsError.LIBRARY)
+    return list(iter_unpack(item, data[head.size : head.size + size]))
+
+
+def _name(text: str) -> bytes:
+    """A device's name as requests carry it. INVALID_PARAM if it is empty or too long."""
+    name = text.encode(errors="surrogateescape")
+    if not name or len(name) >= messages.DEVICE_NAME_SIZE or b"\0" in name:
+        raise LibraryError(CsError.INVALID_PARAM)
+    return name
+
+
+def _u32(number: int) -> int:
+    if not 0 <= number <= 0xFFFFFFFF:
+        raise LibraryError(CsError.INVALID_PARAM)
+    return number
+
+
+def _decode(layout: Fixed, data: bytes) -> Any:
+    try:
+        return layout.decode(data)
+    except MalformedMessage as fault:
+        raise LibraryError(CsError.LIBRARY) from fault
