@@ -6,8 +6,11 @@ announced the same two sets as we hold ("consensus").
 
 from typing import NamedTuple
 
+from pycorosync.log import subsystem
 from pycorosync.totem.messages import NODES_MAX, CommitToken, Join
-from pycorosync.types import NodeId
+from pycorosync.types import NodeId, RingId
+
+LOG = subsystem("TOTEM")
 
 Nodes = frozenset[NodeId]
 
@@ -61,11 +64,89 @@ def matches_commit_token(token: CommitToken, proc: Nodes, failed: Nodes, node_id
     )
 
 
-def leaver(join: Join) -> NodeId:
-    """Whom a leave message is about: the last of its failed list; 0 if that is empty."""
-    return join.failed[-1] if join.failed else 0
-
-
 def successor(members: tuple[NodeId, ...], node_id: NodeId) -> NodeId:
     """The next node of the ring; ourselves in a ring of one."""
     return members[(members.index(node_id) + 1) % len(members)]
+
+
+class Candidates:
+    """The sets from which the next ring is made."""
+
+    __slots__ = ("_leavers", "_node_id", "agreed", "failed", "failed_to_receive", "proc")
+
+    def __init__(self, node_id: NodeId) -> None:
+        self._node_id = node_id
+        self.proc: Nodes = frozenset()
+        self.failed: Nodes = frozenset()
+        self.agreed: Nodes = frozenset()
+        self.failed_to_receive = False  # we have given up our place in the ring
+        self._leavers: set[NodeId] = set()  # who said that they leave
+
+    def begin(self) -> None:
+        """Start to agree anew, with what is known."""
+        self.proc |= {self._node_id}
+        self.agreed = frozenset((self._node_id,))
+
+    def install(self, members: tuple[NodeId, ...]) -> None:
+        """The ring is formed; nothing else is known."""
+        self.proc, self.failed, self.agreed = frozenset(members), frozenset(), frozenset()
+        self._leavers.clear()
+
+    def include(self, node_id: NodeId) -> bool:
+        """Know one more node; False when there are too many."""
+        if node_id not in self.proc and len(self.proc) >= NODES_MAX:
+            return False
+        self.proc |= {node_id}
+        return True
+
+    def give_up(self) -> None:
+        """Declare ourselves failed, since we do not receive what the others do."""
+        self.failed_to_receive = True
+        self.failed |= {self._node_id}
+
+    def be_alone(self) -> None:
+        """The others agree to go on without us."""
+        self.failed_to_receive = False
+        self.proc, self.failed = frozenset((self._node_id,)), frozenset()
+
+    def merge(self, join: Join, members: tuple[NodeId, ...]) -> JoinResult:
+        """Take in what a join message tells; `members` is the ring that we are or were in."""
+        if join.is_leave and join.failed:
+            leaver = join.failed[-1]
+            LOG.debug("Received LEAVE message from %u", leaver)
+            if len(self._leavers) < NODES_MAX:
+                self._leavers.add(leaver)
+        result = merge_join(join, self.proc, self.failed, frozenset(members), self._node_id)
+        self.proc, self.failed = result.proc, result.failed
+        return result
+
+    def agree(self, node_id: NodeId) -> None:
+        self.agreed |= {node_id}
+
+    @property
+    def has_consensus(self) -> bool:
+        return has_consensus(self.proc, self.failed, self.agreed)
+
+    @property
+    def is_representative(self) -> bool:
+        return is_representative(self._node_id, self.proc, self.failed)
+
+    def fail_the_silent(self) -> None:
+        """Those who have not agreed in time count as failed."""
+        if not self.has_consensus:
+            self.failed |= self.proc - self.agreed
+
+    def log_ring(self, ring_id: RingId, joined: tuple[NodeId, ...], left: tuple[NodeId, ...]) -> None:
+        """The lines that corosync writes when a ring is installed."""
+        LOG.debug("entering OPERATIONAL state.")
+        LOG.notice(
+            "A new membership (%s) was formed. Members%s%s",
+            ring_id, _listed(" joined:", joined), _listed(" left:", left),
+        )  # fmt: skip
+        silent = tuple(node_id for node_id in left if node_id not in self._leavers)
+        if silent:
+            LOG.notice("Failed to receive the leave message.%s", _listed(" failed:", silent))
+
+
+def _listed(title: str, node_ids: tuple[NodeId, ...]) -> str:
+    return title + "".join(f" {node_id}" for node_id in node_ids) if node_ids else ""

@@ -1,8 +1,8 @@
 """Messages into packets and back (corosync: exec/totempg.c; protocol/totempg.md).
 
 Packer: small messages share a packet, a message that does not fit continues in the next one. It has two
-lanes, each with its own queue and its own half-filled packet: the normal one, and the one that is used between the
-transitional configuration and the end of synchronization, so that nothing of the old order comes in between.
+lanes, each with its own queue and its own half-filled packet: the normal one, and the one that is used
+between the transitional configuration and the end of synchronization, so that nothing comes in between.
 
     add(head, body, group=b"a") -> bool     False: full, nothing was taken. `head` and `body` are copied now.
     room(size) -> Room                      what add would say to head and body of `size` bytes together
@@ -31,7 +31,7 @@ from enum import IntEnum
 from typing import Final
 
 from pycorosync.log import subsystem
-from pycorosync.totem.messages import MCAST
+from pycorosync.totem.messages import MCAST, ORIGINAL
 from pycorosync.types import Buffer, NodeId
 from pycorosync.wire.fixed import LITTLE, NATIVE
 
@@ -81,7 +81,7 @@ class _Lane:
 
 
 class Packer:
-    """Packs messages into frames of `frame_payload_bytes` at most (65446 with knet, 1410 with udp and udpu)."""
+    """Packs messages into frames of at most `frame_payload_bytes`: 65446 with knet, 1410 with udp, udpu."""
 
     def __init__(self, frame_payload_bytes: int) -> None:
         if not 64 <= frame_payload_bytes <= 65536 - 2 * MCAST.size:
@@ -186,6 +186,8 @@ class Packer:
                     return
 
     # --- the ring's side
+
+    encapsulated: Final = ORIGINAL
 
     def flush(self) -> None:
         """Close the open packet, so that a token can take it; it stays open if the queue is full."""

@@ -5,8 +5,11 @@ every member of that old ring sends all that others may lack as recovery copies:
 a complete message of the old one inside. The token's retransmission flag is up while anybody still does.
 """
 
+from collections import deque
+from collections.abc import Iterable
+
 from pycorosync.errors import MalformedMessage
-from pycorosync.totem.membership import Nodes
+from pycorosync.log import subsystem
 from pycorosync.totem.messages import (
     MCAST,
     RECOVERY_COPY,
@@ -20,6 +23,8 @@ from pycorosync.totem.messages import (
 from pycorosync.totem.sequence import precedes
 from pycorosync.totem.window import Window
 from pycorosync.types import NodeId, RingId
+
+LOG = subsystem("TOTEM")
 
 
 def fill_entry(token: CommitToken, node_id: NodeId, old_ring_id: RingId, old: Window) -> CommitToken:
@@ -46,7 +51,9 @@ def fill_entry(token: CommitToken, node_id: NodeId, old_ring_id: RingId, old: Wi
     )
 
 
-def transitional_members(token: CommitToken, members: Nodes, old_ring_id: RingId) -> tuple[NodeId, ...]:
+def transitional_members(
+    token: CommitToken, members: tuple[NodeId, ...], old_ring_id: RingId
+) -> tuple[NodeId, ...]:
     """Those who were in our old ring and come directly from it."""
     return tuple(
         sorted(
@@ -73,9 +80,21 @@ def messages_to_originate(token: CommitToken, transitional: tuple[NodeId, ...], 
     return old.between(low, old.high_seq)
 
 
-def wrap(message: Mcast) -> bytearray:
-    """A recovery copy of a message; its own header is still to be filled in."""
-    return bytearray().join((bytes(MCAST.size), message.frame))
+class RecoveryQueue:
+    """Old messages that wait to be sent as recovery copies."""
+
+    encapsulated = RECOVERY_COPY
+
+    def __init__(self, messages: Iterable[Mcast] = ()) -> None:
+        self._messages = deque(messages)
+
+    @property
+    def backlog(self) -> int:
+        return len(self._messages)
+
+    def next_frame(self) -> bytearray:
+        """A copy of the oldest message with room for the header of its own in front."""
+        return bytearray().join((bytes(MCAST.size), self._messages.popleft().frame))
 
 
 def unwrap(message: Mcast) -> Mcast | None:
@@ -130,3 +149,15 @@ class Progress:
         else:
             self.rotations = 0
         return self.rotations == 2
+
+
+def log_commit_token(token: CommitToken, transitional: tuple[NodeId, ...]) -> None:
+    """The lines that corosync writes on entering RECOVERY."""
+    for index, node_id in enumerate(transitional):
+        LOG.debug("TRANS [%d] member %u:", index, node_id)
+    for index, (node_id, entry) in enumerate(zip(token.members, token.entries, strict=True)):
+        LOG.debug("position [%d] member %u:", index, node_id)
+        LOG.debug("previous ringid (%s)", entry.ring_id)
+        LOG.debug(
+            "aru %x high delivered %x received flag %d", entry.aru, entry.high_delivered, entry.received
+        )

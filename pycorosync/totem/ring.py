@@ -6,6 +6,7 @@
     wake(now_ns)                   the packer has something: a held token has to move
     on_timer(now_ns)               act on every deadline that has passed
     next_deadline()                when on_timer is wanted next; None = not at all
+    force_gather(now_ns)           form a ring anew, as if the token had been lost
     leave(now_ns)                  tell the others that we go; the ring is silent from then on
     reconfigure(config)            new timers and limits; running timers keep their deadlines
     outputs                        ordered list of outputs.py's values; the caller acts on them and empties it
@@ -18,20 +19,15 @@ is left to send, instead of after seqno_unchanged_const idle rotations, and rele
 once: nobody else could ask for them. The hold timer still sends the token round, so nothing else differs.
 """
 
-from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from pycorosync.errors import MalformedMessage
 from pycorosync.log import subsystem
-from pycorosync.totem import membership, recovery
-from pycorosync.totem import token as token_rules
+from pycorosync.totem import membership
 from pycorosync.totem.config import MS, RingConfig
 from pycorosync.totem.messages import (
     LEAVING_NODE_ID,
-    NODES_MAX,
-    ORIGINAL,
-    RECOVERY_COPY,
     RING_SEQ_MASK,
     CommitEntry,
     CommitToken,
@@ -42,111 +38,23 @@ from pycorosync.totem.messages import (
     MessageType,
     OrfToken,
     decode,
-    write_mcast_header,
 )
-from pycorosync.totem.outputs import (
-    Broadcast,
-    Deliver,
-    MembershipChanged,
-    MembershipKind,
-    Output,
-    SaveRingId,
-    SendToken,
-)
-from pycorosync.totem.packing import Packer
+from pycorosync.totem.outputs import Broadcast, SendToken
 from pycorosync.totem.sequence import MASK, distance, earlier, precedes
 from pycorosync.totem.states import GatherReason, State
-from pycorosync.totem.stats import RingStats, TokenVisit
-from pycorosync.totem.timers import Timer, Timers
+from pycorosync.totem.timers import Timer
+from pycorosync.totem.token import FrameSource
+from pycorosync.totem.transitions import Transitions
 from pycorosync.totem.window import WINDOW_MAX, Window
 from pycorosync.types import Buffer, NodeId, RingId
-from pycorosync.wire.fixed import NATIVE
 
 LOG = subsystem("TOTEM")
 
-NOBODY: membership.Nodes = frozenset()
 RING_SEQ_STEP = 4
 
 
-class RandomSource(Protocol):
-    """The part of random.Random that the ring uses."""
-
-    def randrange(self, stop: int, /) -> int: ...
-
-
-class SingleRing:
+class SingleRing(Transitions):
     """One node's view of the ring."""
-
-    def __init__(
-        self, config: RingConfig, node_id: NodeId, ring_seq: int, packer: Packer, rng: RandomSource
-    ) -> None:
-        self._config = config
-        self._node_id = node_id
-        self._packer = packer
-        self._rng = rng
-        self._timers = Timers()
-        self._state = State.OFFLINE
-        self.outputs: list[Output] = []
-        self.stats = RingStats()
-
-        # A number that nobody has seen: even if the lowest node restarts before the others notice, the ring
-        # that it forms alone has a name of its own.
-        self._ring_id = RingId(node_id, (ring_seq + 1) & RING_SEQ_MASK)
-        self._old_ring_id = self._ring_id  # the ring of the last OPERATIONAL
-        self._highest_ring_seq = self._ring_id.seq
-
-        self._proc = self._failed = self._agreed = NOBODY
-        self._members: tuple[NodeId, ...] = ()  # of the ring of the last OPERATIONAL
-        self._new_members: tuple[NodeId, ...] = ()  # of the ring that is being formed, then of the ring
-        self._transitional: tuple[NodeId, ...] = ()
-        self._leavers: set[NodeId] = set()  # who said that they leave
-        self._successor = node_id
-        self._failed_to_receive = False
-
-        self._window = Window()  # the ring of the last OPERATIONAL
-        self._recovery_window = Window()  # the ring that is being formed
-        self._recovery_queue: deque[Mcast] = deque()
-        self._progress = recovery.Progress()
-        self._initial_token_sent = False
-
-        self._flow = token_rules.FlowControl()
-        self._token_seq = MASK
-        self._last_seq = -1
-        self._last_aru = 0
-        self._aru_unchanged = 0
-        self._seq_unchanged = 0
-        self._held = False  # whether we believe that the token is held, by us or by the representative
-        self._saved_token = b""  # what we sent to our successor last
-        self._this_seqno = 0
-
-        self._called_ns = 0
-        self._stale_until_ns = 0  # joins that come earlier than this waited while the process was paused
-        self._warned_ns = 0
-
-    # --- properties
-
-    @property
-    def state(self) -> State:
-        return self._state
-
-    @property
-    def ring_id(self) -> RingId:
-        """The ring we are in, or that is being formed."""
-        return self._ring_id
-
-    @property
-    def members(self) -> tuple[NodeId, ...]:
-        """The members of the last ring that was OPERATIONAL, sorted."""
-        return self._members
-
-    @property
-    def proc(self) -> membership.Nodes:
-        """Everyone that we know of at present (corosync's "reachable")."""
-        return self._proc
-
-    @property
-    def config(self) -> RingConfig:
-        return self._config
 
     # --- the verbs
 
@@ -196,8 +104,8 @@ class SingleRing:
         if self._state is State.OFFLINE:
             return
         LOG.debug("sending join/leave message")
-        others = tuple(sorted(self._proc - {self._node_id}))
-        failed = (*sorted(self._failed - {self._node_id}), self._node_id)
+        others = tuple(sorted(self._candidates.proc - {self._node_id}))
+        failed = (*sorted(self._candidates.failed - {self._node_id}), self._node_id)
         self.stats.memb_join_tx += 1
         join = Join(LEAVING_NODE_ID, self._node_id, self._ring_id.seq, others, failed)
         self.outputs.append(Broadcast(join.encode(), loop_back=False))
@@ -205,101 +113,13 @@ class SingleRing:
         self._held = False
         self._state = State.OFFLINE
 
+    def force_gather(self, now_ns: int) -> None:
+        """Form a ring anew, as an operator may ask (runtime.force_gather)."""
+        self._token_lost(now_ns)
+
     def reconfigure(self, config: RingConfig) -> None:
         """Use other timers and limits from now on."""
         self._config = config
-
-    # --- entering states: one function each
-
-    def _enter_gather(self, reason: GatherReason, now_ns: int) -> None:
-        """Look for members. Callable from any state; the only way into GATHER."""
-        self._initial_token_sent = False
-        self._held = False
-        self._proc |= {self._node_id}
-        self._agreed = frozenset((self._node_id,))
-        self._state = State.GATHER
-        self._timers.cancel(
-            Timer.TOKEN, Timer.TOKEN_WARNING, Timer.TOKEN_RETRANSMIT, Timer.TOKEN_HOLD, Timer.MERGE_DETECT,
-            Timer.HEARTBEAT,
-        )  # fmt: skip
-        self._start(Timer.JOIN, self._config.join_ms, now_ns)
-        self._start(Timer.CONSENSUS, self._config.consensus_ms, now_ns)
-        self._send_join(now_ns)
-        self.stats.gather_entered += 1
-        if reason is GatherReason.CONSENSUS_TIMEOUT_EXPIRED:
-            self.stats.continuous_gather += 1
-        LOG.debug("entering GATHER state from %d(%s).", reason, reason.text)
-
-    def _enter_commit(self, token: CommitToken, now_ns: int) -> None:
-        """Agree to the ring that the commit token offers, and pass it on. The only way into COMMIT."""
-        self._new_members = token.members
-        self._successor = membership.successor(token.members, self._node_id)
-        token = recovery.fill_entry(token, self._node_id, self._old_ring_id, self._window)
-        self._ring_id = token.ring_id
-        self._highest_ring_seq = token.ring_id.seq
-        self._timers.cancel(Timer.JOIN, Timer.SEND_JOIN, Timer.CONSENSUS)
-        self._flow = token_rules.FlowControl()
-        self._state = State.COMMIT
-        self.stats.commit_entered += 1
-        self.stats.continuous_gather = 0
-        LOG.debug("entering COMMIT state.")
-        self.outputs.append(SaveRingId(token.ring_id))
-        self._send_commit_token(token, now_ns)
-        self._restart_token_timers(now_ns)
-
-    def _enter_recovery(self, token: CommitToken, now_ns: int) -> None:
-        """Everybody has agreed: exchange old messages on the new ring. The only way into RECOVERY."""
-        LOG.debug("entering RECOVERY state.")
-        self._recovery_window = Window()
-        self._progress = recovery.Progress()
-        self._transitional = recovery.transitional_members(token, frozenset(self._members), self._old_ring_id)
-        self._log_commit_token(token)
-        self._recovery_queue = deque(recovery.messages_to_originate(token, self._transitional, self._window))
-        if self._recovery_queue:
-            LOG.debug("Originated %d messages in RECOVERY.", len(self._recovery_queue))
-        else:
-            LOG.debug("Did not need to originate any messages in recovery.")
-        self._token_seq = MASK
-        self._last_seq = -1
-        self._last_aru = 0
-        self._aru_unchanged = self._seq_unchanged = 0
-        self._held = False
-        self._state = State.RECOVERY
-        self.stats.recovery_entered += 1
-        self.stats.continuous_gather = 0
-        self._send_commit_token(
-            token._replace(node_id=self._node_id, token_seq=(token.token_seq + 1) & MASK), now_ns
-        )
-        self._restart_token_timers(now_ns)
-
-    def _enter_operational(self, now_ns: int) -> None:
-        """Install the new ring after the last messages of the old one. The only way into OPERATIONAL."""
-        old, new = self._window, self._recovery_window
-        recovery.restore_old_messages(new, old, self._old_ring_id)
-        self._deliver(old.take_contiguous())
-        transitional, members = self._transitional, tuple(sorted(self._new_members))
-        left = tuple(node_id for node_id in self._members if node_id not in transitional)
-        joined = tuple(node_id for node_id in members if node_id not in transitional)
-        self.outputs.append(
-            MembershipChanged(MembershipKind.TRANSITIONAL, self._ring_id, transitional, left, ())
-        )
-        self._packer.begin_sync()
-        # Behind a hole only those who are still with us count: what the others sent cannot be complete.
-        self._deliver([message for message in old.take_rest() if message.system_from in transitional])
-        self.outputs.append(MembershipChanged(MembershipKind.REGULAR, self._ring_id, members, (), joined))
-
-        self._window, self._recovery_window = new, Window()
-        self._recovery_queue.clear()
-        self._members = members
-        self._proc, self._failed, self._agreed = frozenset(members), NOBODY, NOBODY
-        self._old_ring_id = self._ring_id
-        self._initial_token_sent = False
-        self._last_aru = 0
-        self._state = State.OPERATIONAL
-        self.stats.operational_entered += 1
-        self.stats.continuous_gather = 0
-        self._log_membership(joined, left)
-        self._leavers.clear()
 
     # --- the token
 
@@ -318,82 +138,44 @@ class SingleRing:
             return
         visit = self.stats.token_received(now_ns)
         if not recovering:
-            window.release(earlier(token.aru, self._last_aru))
+            window.release(earlier(token.aru, self._holder.last_aru))
             self._packer.flush()
-        last_aru, self._last_aru = self._last_aru, token.aru
-        self._use_token(token, window, visit)
-        if self._fails_to_receive(token, last_aru):
+        last_aru, self._holder.last_aru = self._holder.last_aru, token.aru
+        source = self._recovery_queue if recovering else self._packer
+        visit.backlog = source.backlog
+        self._use_token(token, window, source)
+        if self._holder.fails_to_receive(token, last_aru, self._config):
             LOG.error("FAILED TO RECEIVE")
-            self._failed_to_receive = True
-            self._failed |= {self._node_id}
+            self._candidates.give_up()
             self._enter_gather(GatherReason.FAILED_TO_RECEIVE, now_ns)
             return
         self._token_seq = token.token_seq
         token.token_seq = (token.token_seq + 1) & MASK
-        if recovering and self._progress.on_token(token, bool(self._recovery_queue)):
+        if recovering and self._progress.on_token(token, self._recovery_queue.backlog > 0):
             self._enter_operational(now_ns)
         self._pass_token_on(token, now_ns)
         visit.tx_ms = now_ns // MS
 
+    def _use_token(self, token: OrfToken, window: Window, source: FrameSource) -> None:
+        sent = self._holder.use(token, window, source, self._ring_id, self._config)
+        for frame in sent.retransmitted:
+            self.outputs.append(Broadcast(frame, False))
+        for frame in sent.new:
+            self.outputs.append(Broadcast(frame, False))
+        self.stats.mcast_retx += len(sent.retransmitted)
+        self.stats.mcast_tx += len(sent.new)
+        if self._config.cancel_token_hold_on_retransmit and (token.requests or sent.retransmitted):
+            self._held = False
+
     def _watch_activity(self, seq: int, now_ns: int) -> None:
         """Notice an idle ring: it looks for others to merge with, and its representative holds the token."""
-        if seq == self._last_seq:
-            self._start_merge_detect(now_ns)
-            self._seq_unchanged += 1
-        else:
+        if self._holder.note_seq(seq):
             self._timers.cancel(Timer.MERGE_DETECT, Timer.TOKEN_HOLD)
-            self._seq_unchanged = 0
-            self._last_seq = seq
+        else:
+            self._start_merge_detect(now_ns)
         if not self._is_alone:
             limit = self._config.seqno_unchanged_const + (1 if self._is_representative else 0)
-            self._held = self._seq_unchanged >= limit
-
-    def _use_token(self, token: OrfToken, window: Window, visit: TokenVisit) -> None:
-        """Retransmit, ask for what is missing, send; account for it in the token."""
-        recovering = self._state is State.RECOVERY
-        config, ring_id, outputs = self._config, self._ring_id, self.outputs
-        visit.backlog = backlog = len(self._recovery_queue) if recovering else self._packer.backlog
-        allowed = self._flow.allowance(token, backlog, config)
-        retransmitted = 0
-        if token.requests:
-            LOG.notice("Retransmit List: %s", " ".join(f"{seq:x}" for _, seq in token.requests))
-            for message in token_rules.take_requested(token, window, ring_id, allowed):
-                outputs.append(Broadcast(message.frame, loop_back=False))
-                retransmitted += 1
-            self.stats.mcast_retx += retransmitted
-            allowed -= retransmitted
-        token_rules.request_missing(token, window, ring_id, config.miss_count_const)
-        if config.cancel_token_hold_on_retransmit and (token.requests or retransmitted):
-            self._held = False
-        sent = 0
-        if backlog and token_rules.window_has_room(window, token, allowed, config):
-            sent = min(allowed, backlog)
-            for _ in range(sent):
-                self._send_mcast(token, window, recovering)
-        self._flow.update(token, retransmitted + sent)
-        token_rules.update_aru(token, self._node_id, window.aru)
-
-    def _send_mcast(self, token: OrfToken, window: Window, recovering: bool) -> None:
-        """Give the next frame its place in the order, file it and send it."""
-        if recovering:
-            frame, encapsulated = recovery.wrap(self._recovery_queue.popleft()), RECOVERY_COPY
-        else:
-            frame, encapsulated = self._packer.next_frame(), ORIGINAL
-        node_id, ring_id = self._node_id, self._ring_id
-        seq = token.seq = (token.seq + 1) & MASK
-        write_mcast_header(frame, node_id, seq, self._this_seqno, ring_id, encapsulated)
-        self._this_seqno = (self._this_seqno + 1) & 0x7FFFFFFF
-        window.add(Mcast(node_id, node_id, seq, ring_id, encapsulated, frame, NATIVE))
-        self.outputs.append(Broadcast(frame, False))
-        self.stats.mcast_tx += 1
-
-    def _fails_to_receive(self, token: OrfToken, last_aru: int) -> bool:
-        """Whether we are the one who has kept the ring's aru down for too many rotations."""
-        if token.aru == last_aru and token.aru_addr != 0:
-            self._aru_unchanged += 1
-        else:
-            self._aru_unchanged = 0
-        return self._aru_unchanged > self._config.fail_to_recv_const and token.aru_addr == self._node_id
+            self._held = self._holder.seq_unchanged >= limit
 
     def _pass_token_on(self, token: OrfToken, now_ns: int) -> None:
         """Send the token to our successor, or hold it; deliver afterwards, so that nobody waits for that."""
@@ -402,9 +184,9 @@ class SingleRing:
             self._deliver(self._window.take_contiguous())
             self._window.release(self._window.delivered)
             self._held = self._packer.idle
-            if self._held and token.seq != self._last_seq:
-                self._timers.cancel(Timer.MERGE_DETECT)
-                self._last_seq = token.seq
+            if self._held:
+                if self._holder.note_seq(token.seq):
+                    self._timers.cancel(Timer.MERGE_DETECT)
                 self._start_merge_detect(now_ns)
         holds = self._held and self._is_representative
         token.node_id = self._node_id
@@ -425,10 +207,11 @@ class SingleRing:
         """The first token of a ring, by its representative."""
         LOG.debug("Sending initial ORF token")
         self._initial_token_sent = True
-        self._progress.flag_is_ours = bool(self._recovery_queue)
+        self._progress.flag_is_ours = self._recovery_queue.backlog > 0
         token = OrfToken(
             node_id=self._node_id, seq=0, token_seq=0, aru=MASK, aru_addr=self._node_id,
-            ring_id=self._ring_id, backlog=0, fcc=0, retrans_flg=int(self._progress.flag_is_ours), requests=[],
+            ring_id=self._ring_id, backlog=0, fcc=0, retrans_flg=int(self._progress.flag_is_ours),
+            requests=[],
         )  # fmt: skip
         self._saved_token = token.encode(target=self._successor)
         self.stats.orf_token_tx += 1
@@ -448,7 +231,7 @@ class SingleRing:
         """Somebody has messages to send."""
         if message.ring_id != self._ring_id:
             return
-        self._seq_unchanged = 0
+        self._holder.seq_unchanged = 0
         if self._is_representative:
             self._resend_token(now_ns)
 
@@ -487,16 +270,13 @@ class SingleRing:
     def _meet(self, node_id: NodeId, ring_id: RingId, reason: GatherReason, now_ns: int) -> None:
         """Somebody of another ring is here: form one together."""
         if self._state is State.OPERATIONAL:
-            if node_id in self._members and ring_id.seq < self._ring_id.seq:
-                # A straggler of a ring that this member has left for ours; corosync breaks up the ring for it.
-                self.stats.rx_msg_dropped += 1
-                return
-        elif node_id in self._proc:
-            return
-        if len(self._proc) >= NODES_MAX:
+            # A straggler of a ring that this member has left for ours; corosync breaks up the ring for it.
+            unwanted = node_id in self._members and ring_id.seq < self._ring_id.seq
+        else:
+            unwanted = node_id in self._candidates.proc
+        if unwanted or not self._candidates.include(node_id):
             self.stats.rx_msg_dropped += 1
             return
-        self._proc |= {node_id}
         self._enter_gather(reason, now_ns)
 
     # --- joins
@@ -508,29 +288,27 @@ class SingleRing:
             join, frozenset(self._members), self._node_id, self._ring_id.seq
         ):
             return
-        changed = self._merge_join(join).changed
+        changed = self._candidates.merge(join, self._members).changed
         reason = GatherReason.MERGE_DURING_JOIN if changed else GatherReason.JOIN_DURING_OPERATIONAL
         self._enter_gather(reason, now_ns)
 
     def _join_while_gathering(self, join: Join, now_ns: int) -> None:
         if not self._heed(join, now_ns):
             return
-        result = self._merge_join(join)
+        result = self._candidates.merge(join, self._members)
         if result.changed:
             self._enter_gather(GatherReason.MERGE_DURING_JOIN, now_ns)
             return
         if not result.agrees:
             return
+        candidates = self._candidates
         if not join.is_leave:
-            self._agreed |= {join.system_from}
-        if not membership.has_consensus(self._proc, self._failed, self._agreed):
+            candidates.agree(join.system_from)
+        if not candidates.has_consensus:
             return
-        if self._failed_to_receive:
-            # The others go on without us; be a ring of our own.
-            self._failed_to_receive = False
-            self._proc, self._failed = frozenset((self._node_id,)), NOBODY
-            self._form_ring(now_ns)
-        elif membership.is_representative(self._node_id, self._proc, self._failed):
+        if candidates.failed_to_receive:
+            candidates.be_alone()
+        if candidates.is_representative:
             self._form_ring(now_ns)
 
     def _join_while_forming(self, join: Join, now_ns: int) -> None:
@@ -539,7 +317,7 @@ class SingleRing:
             return
         if join.system_from not in self._new_members or join.ring_seq < self._ring_id.seq:
             return
-        self._merge_join(join)
+        self._candidates.merge(join, self._members)
         in_commit = self._state is State.COMMIT
         reason = GatherReason.JOIN_DURING_COMMIT if in_commit else GatherReason.JOIN_DURING_RECOVERY
         self._enter_gather(reason, now_ns)
@@ -552,21 +330,10 @@ class SingleRing:
         self._highest_ring_seq = max(self._highest_ring_seq, join.ring_seq)
         return True
 
-    def _merge_join(self, join: Join) -> membership.JoinResult:
-        if join.is_leave and (leaver := membership.leaver(join)):
-            LOG.debug("Received LEAVE message from %u", leaver)
-            if len(self._leavers) < NODES_MAX:
-                self._leavers.add(leaver)
-        result = membership.merge_join(
-            join, self._proc, self._failed, frozenset(self._members), self._node_id
-        )
-        self._proc, self._failed = result.proc, result.failed
-        return result
-
     def _form_ring(self, now_ns: int) -> None:
         """As the representative: offer the ring to those who agreed."""
         LOG.debug("Creating commit token because I am the rep.")
-        members = tuple(sorted(self._proc - self._failed))
+        members = tuple(sorted(self._candidates.proc - self._candidates.failed))
         ring_id = RingId(self._node_id, (self._highest_ring_seq + RING_SEQ_STEP) & RING_SEQ_MASK)
         entries = tuple(CommitEntry.empty() for _ in members)
         token = CommitToken(self._node_id, 0, ring_id, members.index(self._node_id), members, entries)
@@ -576,7 +343,7 @@ class SingleRing:
 
     def _commit_token_while_gathering(self, token: CommitToken, now_ns: int) -> None:
         if token.ring_id.seq > self._ring_id.seq and membership.matches_commit_token(
-            token, self._proc, self._failed, self._node_id
+            token, self._candidates.proc, self._candidates.failed, self._node_id
         ):
             self._enter_commit(token, now_ns)
 
@@ -597,11 +364,6 @@ class SingleRing:
             and token.members == self._new_members
         )
 
-    def _send_commit_token(self, token: CommitToken, now_ns: int) -> None:
-        self._saved_token = token.encode(target=self._successor)
-        self.stats.memb_commit_token_tx += 1
-        self.outputs.append(SendToken(self._successor, self._saved_token))
-
     # --- timers
 
     def _token_lost(self, now_ns: int) -> None:
@@ -618,7 +380,7 @@ class SingleRing:
                 LOG.debug("The consensus timeout expired (%ums).", self._config.consensus_ms)
                 self.stats.consensus_timeouts += 1
                 self.stats.gather_token_lost += 1
-                self._fail_those_without_consensus()
+                self._candidates.fail_the_silent()
                 self._enter_gather(GatherReason.CONSENSUS_TIMEOUT_EXPIRED, now_ns)
             case State.COMMIT:
                 LOG.debug("The token was lost in the COMMIT state.")
@@ -635,17 +397,13 @@ class SingleRing:
 
     def _consensus_expired(self, now_ns: int) -> None:
         self.stats.consensus_timeouts += 1
-        if membership.has_consensus(self._proc, self._failed, self._agreed):
+        if self._candidates.has_consensus:
             # The representative should have sent a commit token by now; give it one more token timeout.
-            self._agreed = frozenset((self._node_id,))
+            self._candidates.begin()
             self._start(Timer.TOKEN, self._config.token_ms, now_ns)
         else:
-            self._fail_those_without_consensus()
+            self._candidates.fail_the_silent()
             self._enter_gather(GatherReason.CONSENSUS_TIMEOUT, now_ns)
-
-    def _fail_those_without_consensus(self) -> None:
-        if not membership.has_consensus(self._proc, self._failed, self._agreed):
-            self._failed |= self._proc - self._agreed
 
     def _repeat_join(self, now_ns: int) -> None:
         self._send_join(now_ns)
@@ -662,54 +420,6 @@ class SingleRing:
             self.outputs.append(
                 Broadcast(MergeDetect(self._node_id, self._ring_id).encode(), loop_back=False)
             )
-
-    # --- small things
-
-    @property
-    def _is_representative(self) -> bool:
-        return self._ring_id.representative == self._node_id
-
-    @property
-    def _is_alone(self) -> bool:
-        return len(self._new_members) == 1
-
-    def _start(self, timer: Timer, duration_ms: int, now_ns: int) -> None:
-        self._timers.set(timer, now_ns + duration_ms * MS)
-
-    def _start_merge_detect(self, now_ns: int) -> None:
-        if not self._timers.runs(Timer.MERGE_DETECT):
-            self._start(Timer.MERGE_DETECT, self._config.merge_ms, now_ns)
-
-    def _restart_token_timers(self, now_ns: int) -> None:
-        config = self._config
-        self._start(Timer.TOKEN, config.token_ms, now_ns)
-        if config.token_warning_percent:
-            self._start(Timer.TOKEN_WARNING, config.token_warning_ms, now_ns)
-        self._start(Timer.TOKEN_RETRANSMIT, config.token_retransmit_ms, now_ns)
-
-    def _send_join(self, now_ns: int) -> None:
-        """Send our join, after a random delay if one is configured."""
-        delay_ms = self._config.send_join_ms
-        if delay_ms:
-            self._timers.set(Timer.SEND_JOIN, now_ns + self._rng.randrange(delay_ms * MS))
-        else:
-            self._broadcast_join(now_ns)
-
-    def _broadcast_join(self, now_ns: int) -> None:
-        join = Join(
-            self._node_id,
-            self._node_id,
-            self._ring_id.seq,
-            tuple(sorted(self._proc)),
-            tuple(sorted(self._failed)),
-        )
-        self.stats.memb_join_tx += 1
-        self.outputs.append(Broadcast(join.encode(), loop_back=True))
-
-    def _deliver(self, messages: list[Mcast]) -> None:
-        for message in messages:
-            if message.encapsulated != RECOVERY_COPY:
-                self.outputs.append(Deliver(message.node_id, message.payload, message.order))
 
     def _count_received(self, kind: MessageType) -> None:
         name = _RECEIVED_COUNTERS[kind]
@@ -740,27 +450,6 @@ class SingleRing:
     def _drop(self, message: object, now_ns: int) -> None:
         """A message that might have meant something, but comes at the wrong time."""
         self.stats.rx_msg_dropped += 1
-
-    def _log_commit_token(self, token: CommitToken) -> None:
-        for index, node_id in enumerate(self._transitional):
-            LOG.debug("TRANS [%d] member %u:", index, node_id)
-        for index, (node_id, entry) in enumerate(zip(token.members, token.entries, strict=True)):
-            LOG.debug("position [%d] member %u:", index, node_id)
-            LOG.debug("previous ringid (%s)", entry.ring_id)
-            LOG.debug(
-                "aru %x high delivered %x received flag %d", entry.aru, entry.high_delivered, entry.received
-            )
-
-    def _log_membership(self, joined: tuple[NodeId, ...], left: tuple[NodeId, ...]) -> None:
-        LOG.debug("entering OPERATIONAL state.")
-        LOG.notice(
-            "A new membership (%s) was formed. Members%s%s", self._ring_id,
-            "".join([" joined:", *(f" {node_id}" for node_id in joined)]) if joined else "",
-            "".join([" left:", *(f" {node_id}" for node_id in left)]) if left else "",
-        )  # fmt: skip
-        silent = [node_id for node_id in left if node_id not in self._leavers]
-        if silent:
-            LOG.notice("Failed to receive the leave message. failed: %s", " ".join(map(str, silent)))
 
 
 _RECEIVED_COUNTERS = {

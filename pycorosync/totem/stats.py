@@ -37,7 +37,8 @@ class RingStats:
 
     COUNTERS = (
         "orf_token_tx", "orf_token_rx", "memb_merge_detect_tx", "memb_merge_detect_rx",
-        "memb_join_tx", "memb_join_rx", "mcast_tx", "mcast_retx", "mcast_rx", "memb_commit_token_tx", "memb_commit_token_rx",
+        "memb_join_tx", "memb_join_rx", "mcast_tx", "mcast_retx", "mcast_rx",
+        "memb_commit_token_tx", "memb_commit_token_rx",
         "token_hold_cancel_tx", "token_hold_cancel_rx", "operational_entered", "operational_token_lost",
         "gather_entered", "gather_token_lost", "commit_entered", "commit_token_lost", "recovery_entered",
         "recovery_token_lost", "consensus_timeouts", "rx_msg_dropped",

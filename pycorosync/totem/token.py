@@ -1,13 +1,114 @@
 """What a node does while it holds the token: flow control, retransmission, aru (corosync: exec/totemsrp.c).
 
-Pure functions of the token, the window and a few counters; ring.py calls them in order.
+TokenHolder.use is the sequence of steps; the functions below it are the steps, pure but for the token that
+they change.
 """
 
+from typing import Protocol
+
+from pycorosync.log import subsystem
 from pycorosync.totem.config import RingConfig
-from pycorosync.totem.messages import RETRANSMIT_ENTRIES_MAX, Mcast, OrfToken
+from pycorosync.totem.messages import RETRANSMIT_ENTRIES_MAX, Mcast, OrfToken, write_mcast_header
 from pycorosync.totem.sequence import MASK, precedes
 from pycorosync.totem.window import WINDOW_MAX, Window
-from pycorosync.types import NodeId, RingId
+from pycorosync.types import Buffer, NodeId, RingId
+from pycorosync.wire.fixed import NATIVE
+
+LOG = subsystem("TOTEM")
+
+
+class FrameSource(Protocol):
+    """Where frames to send come from: the packer, or the recovery's queue."""
+
+    @property
+    def encapsulated(self) -> int: ...
+
+    @property
+    def backlog(self) -> int: ...
+
+    def next_frame(self) -> bytearray:
+        """The oldest frame, with its first 45 bytes still to be filled in."""
+        ...
+
+
+class Sent:
+    """What one visit of the token has put on the ring, in this order."""
+
+    __slots__ = ("new", "retransmitted")
+
+    def __init__(self) -> None:
+        self.retransmitted: list[Buffer] = []
+        self.new: list[Buffer] = []
+
+
+class TokenHolder:
+    """What a node remembers from one visit of the token to the next."""
+
+    def __init__(self, node_id: NodeId) -> None:
+        self._node_id = node_id
+        self._flow = FlowControl()
+        self._this_seqno = 0
+        self.last_seq = -1  # of the last token seen; -1 = none on this ring
+        self.seq_unchanged = 0  # consecutive tokens that brought no new message
+        self.last_aru = 0
+        self._aru_unchanged = 0
+
+    def begin_ring(self) -> None:
+        """Forget the previous ring."""
+        self._flow = FlowControl()
+        self.last_seq = -1
+        self.seq_unchanged = 0
+        self.last_aru = 0
+        self._aru_unchanged = 0
+
+    def note_seq(self, seq: int) -> bool:
+        """Count tokens without activity; whether this one brought any."""
+        if seq == self.last_seq:
+            self.seq_unchanged += 1
+            return False
+        self.seq_unchanged = 0
+        self.last_seq = seq
+        return True
+
+    def use(
+        self, token: OrfToken, window: Window, source: FrameSource, ring_id: RingId, config: RingConfig
+    ) -> Sent:
+        """Retransmit, ask for what is missing, send, and account for all of it in the token."""
+        sent = Sent()
+        backlog = source.backlog
+        allowed = self._flow.allowance(token, backlog, config)
+        if token.requests:
+            LOG.notice("Retransmit List: %s", " ".join(f"{seq:x}" for _, seq in token.requests))
+            found = take_requested(token, window, ring_id, allowed)
+            sent.retransmitted = [message.frame for message in found]
+            allowed -= len(found)
+        request_missing(token, window, ring_id, config.miss_count_const)
+        if backlog and window_has_room(window, token, allowed, config):
+            for _ in range(min(allowed, backlog)):
+                sent.new.append(self._place(token, window, source, ring_id))
+        self._flow.update(token, len(sent.retransmitted) + len(sent.new))
+        update_aru(token, self._node_id, window.aru)
+        return sent
+
+    def _place(self, token: OrfToken, window: Window, source: FrameSource, ring_id: RingId) -> bytearray:
+        """Give the next frame its place in the order and file it."""
+        node_id, frame = self._node_id, source.next_frame()
+        seq = token.seq = (token.seq + 1) & MASK
+        write_mcast_header(frame, node_id, seq, self._this_seqno, ring_id, source.encapsulated)
+        self._this_seqno = (self._this_seqno + 1) & 0x7FFFFFFF
+        window.add(Mcast(node_id, node_id, seq, ring_id, source.encapsulated, frame, NATIVE))
+        return frame
+
+    def fails_to_receive(self, token: OrfToken, last_aru: int, config: RingConfig) -> bool:
+        """Whether we are the one who has kept the ring's aru down for too many rotations.
+
+        Compatibility: a node decides that about itself; in the published algorithm the others do.
+        """
+        if token.aru == last_aru and token.aru_addr != 0:
+            self._aru_unchanged += 1
+        else:
+            self._aru_unchanged = 0
+        return self._aru_unchanged > config.fail_to_recv_const and token.aru_addr == self._node_id
 
 
 class FlowControl:

@@ -1,7 +1,8 @@
 """Messages of one ring by number: holes, delivery in order, release (corosync: include/corosync/sq.h).
 
 Numbers start at 1 on each ring. All messages up to `released` are gone, up to `delivered` have been passed
-on, up to `aru` are there without a hole, and none above `high_seq` is known. Never more than WINDOW_MAX are kept.
+on, up to `aru` are there without a hole, and none above `high_seq` is known. Never more than WINDOW_MAX are
+kept.
 """
 
 from pycorosync.totem.messages import Mcast
