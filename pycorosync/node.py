@@ -96,6 +96,7 @@ class Node:
         self._received: dict[int, int] = {}
         self._flow_levels: dict[ServiceId, int] = {}
         self._gather_requested = False
+        self._turned_down_bytes = 0
         self.malformed_messages = 0
 
     # --- start and stop
@@ -212,6 +213,7 @@ class Node:
                 return self._refuse(service, client, CsError.INVALID_PARAM, counters, answers=request.answers)
             if room is Room.FULL or self.view.synchronizing or self._overdue:
                 if not request.answers:
+                    self._turned_down_bytes = max(self._turned_down_bytes, size)
                     return False
                 return self._refuse(service, client, CsError.TRY_AGAIN, counters)
         if service_id == CMAP_ID:
@@ -243,8 +245,13 @@ class Node:
 
     @property
     def accepts_messages(self) -> bool:
-        """Whether a request that on_request has turned down may fit now."""
-        return not self.view.synchronizing and not self._overdue and self._packer.room(1) is Room.FITS
+        """Whether the largest request that on_request has turned down would fit now."""
+        room = self._packer.room(self._turned_down_bytes)
+        return room is Room.FITS and not self.view.synchronizing and not self._overdue
+
+    def forget_turned_down(self) -> None:
+        """Every request that had been turned down is about to be offered again."""
+        self._turned_down_bytes = 0
 
     # --- time
 

@@ -311,6 +311,7 @@ class ClientServer:
         if self._stalled and self._node.accepts_messages:
             self._unread |= self._stalled
             self._stalled.clear()
+            self._node.forget_turned_down()
         if self._unread:
             pending, self._unread = self._unread, set()
             for number in pending:
