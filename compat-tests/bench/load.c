@@ -3,6 +3,7 @@
  *
  *   load throughput BYTES WARMUP_MS WINDOW_MS    one thread sends as fast as it is let, another dispatches
  *   load latency BYTES WARMUP_MS WINDOW_MS       one message in flight: sent to delivered
+ *   load watch BYTES 0 0                         the same, every 10 ms, until SIGTERM
  *
  * Prints one line of name=value pairs. Every delivery is checked: own messages arrive in the order sent,
  * with the length and the bytes that were sent. A difference ends the program with status 2.
@@ -10,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -168,7 +170,9 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void latency(struct iovec *message, unsigned warmup_ms, unsigned window_ms)
+static void stop_watching(int signal) { (void)signal; atomic_store(&sending, 0); }
+
+static void latency(struct iovec *message, unsigned warmup_ms, unsigned window_ms, int watch)
 {
 	int fd;
 	uint64_t began = now_ns(), warm = began + warmup_ms * 1000000ull, end = warm + window_ms * 1000000ull, now;
@@ -177,10 +181,20 @@ static void latency(struct iovec *message, unsigned warmup_ms, unsigned window_m
 	if (!latencies)
 		fail(1, "no memory", 0);
 	cpg_fd_get(handle, &fd);
-	while ((now = now_ns()) < end) {
+	if (watch) {
+		atomic_store(&sending, 1);
+		signal(SIGTERM, stop_watching);
+		puts("watching");
+		fflush(stdout);
+	}
+	while ((now = now_ns()) < end || (watch && atomic_load(&sending))) {
+		if (watch)
+			sleep_ms(10);
+		now = now_ns();
 		atomic_store(&keep_samples, now >= warm);
 		while (!send_one(message))
-			;
+			if (watch)
+				sleep_ms(1);
 		while (atomic_load(&delivered) < atomic_load(&accepted)) {
 			struct pollfd p = { fd, POLLIN, 0 };
 			poll(&p, 1, 1000);
@@ -208,7 +222,7 @@ int main(int argc, char **argv)
 	size_t i;
 
 	if (argc != 5)
-		fail(64, "usage: load throughput|latency BYTES WARMUP_MS WINDOW_MS", argc);
+		fail(64, "usage: load throughput|latency|watch BYTES WARMUP_MS WINDOW_MS", argc);
 	message_bytes = strtoul(argv[2], NULL, 10);
 	warmup_ms = strtoul(argv[3], NULL, 10);
 	window_ms = strtoul(argv[4], NULL, 10);
@@ -235,7 +249,9 @@ int main(int argc, char **argv)
 		sleep_ms(2);
 	}
 	if (!strcmp(argv[1], "latency")) {
-		latency(&message, warmup_ms, window_ms);
+		latency(&message, warmup_ms, window_ms, 0);
+	} else if (!strcmp(argv[1], "watch")) {
+		latency(&message, 0, 0, 1);
 	} else {
 		atomic_store(&dispatching, 1);
 		pthread_create(&dispatcher, NULL, dispatch, NULL);
