@@ -47,10 +47,12 @@ class Counters:
 class SimulatedNode:
     """One node, its clock, and the clients that a test pretends to be."""
 
-    def __init__(self, text: str = CONFIGURATION, *, ring_seq: int = 0, seed: int = 1) -> None:
+    def __init__(
+        self, text: str = CONFIGURATION, *, ring_seq: int = 0, seed: int = 1, now_ns: int = 1_000 * MS
+    ) -> None:
         host = HostFacts(hostname="n1", addresses=(LocalAddress(ip_address("192.0.2.1")),))
         self.configuration = load(text, "corosync.conf", host=host)
-        self.now_ns = 1_000 * MS
+        self.now_ns = now_ns
         self.node: Node = build_node(self.configuration, ring_seq, Random(seed))
         self.stats = StatsMap()
         self.node.add_stats(self.stats)

@@ -28,7 +28,8 @@ LOG = subsystem("QB")
 MAIN = subsystem("MAIN")
 
 _CREDENTIALS = struct.Struct("iII")  # pid, uid, gid
-_LISTEN_BACKLOG = 128
+# libqb's is 128; a cluster that starts everywhere at once brings more.
+_LISTEN_BACKLOG = 1024
 # Connections that have not yet said who they are; the oldest goes when there are more.
 _HANDSHAKES_MAX = 256
 # What one client may have done before the others and the ring get their turn.
@@ -102,6 +103,8 @@ class ClientServer:
             socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         )
         LOG.info("server name: %s", name)
+        # Inherited by accepted sockets, so that no request can arrive without its sender's credentials.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         listener.bind(abstract_address(name))
         listener.listen(_LISTEN_BACKLOG)
         self._listeners[service_id] = listener
@@ -127,7 +130,6 @@ class ClientServer:
                 LOG.error("Could not accept client connection: %s (%d)", fault.strerror, fault.errno)
                 return
             accepted.setblocking(False)
-            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             if len(self._handshakes) >= _HANDSHAKES_MAX:
                 self._drop_handshake(next(iter(self._handshakes)))
             self._handshakes[accepted] = service_id
