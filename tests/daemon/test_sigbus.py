@@ -7,7 +7,8 @@ import sys
 import pytest
 
 SURVIVES = """
-import os
+import contextlib, os
+from pycorosync.errors import MalformedMessage
 from pycorosync.daemon.sigbus import SigbusGuard
 from pycorosync.ipc.shared_memory import RingFile, ring_name
 guard = SigbusGuard()
@@ -18,7 +19,8 @@ ring.ring.write(bytes(1000), bytes(3000))
 os.truncate(ring.path + "-{what}", 0)
 for _ in range(3):
     ring.ring.write(bytes(1000), bytes(100000))
-    ring.ring.peek()
+    with contextlib.suppress(MalformedMessage):
+        ring.ring.peek()
 assert len(guard.severed) == 1, guard.severed
 guard.forget(ring.mappings)
 assert not guard.severed

@@ -25,9 +25,7 @@ class SlowChannel:
             self.responses.append(bytes(payload))
         return bool(self.room)
 
-    def write_event(
-        self, head: bytes | bytearray | memoryview, body: bytes | bytearray | memoryview
-    ) -> bool:
+    def write_event(self, head: bytes | bytearray | memoryview, body: bytes | bytearray | memoryview) -> bool:
         if len(self.events) >= self.room:
             return False
         self.events.append(bytes(head) + bytes(body))

@@ -16,9 +16,16 @@ def test_a_refusal_carries_the_errno_and_nothing_else() -> None:
 
 def test_an_acceptance_names_the_three_channels() -> None:
     record = messages.CONNECT_RESPONSE.decode(
-        messages.acceptance(messages.TYPE_SHARED_MEMORY, 1 << 20, 7, ("/dev/shm/a", "/dev/shm/b", "/dev/shm/c"))
+        messages.acceptance(
+            messages.TYPE_SHARED_MEMORY, 1 << 20, 7, ("/dev/shm/a", "/dev/shm/b", "/dev/shm/c")
+        )
     )
-    assert (record.error, record.connection_type, record.max_message_bytes, record.connection) == (0, 1, 1 << 20, 7)
+    assert (record.error, record.connection_type, record.max_message_bytes, record.connection) == (
+        0,
+        1,
+        1 << 20,
+        7,
+    )
     names = [name.rstrip(b"\0") for name in (record.request, record.response, record.event)]
     assert names == [b"/dev/shm/a", b"/dev/shm/b", b"/dev/shm/c"]
 

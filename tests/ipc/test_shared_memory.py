@@ -87,13 +87,19 @@ def test_names_cannot_be_guessed() -> None:
 
 
 def test_what_dead_servers_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
-    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
     gone, here = int(dead.stdout), os.getpid()
     stale = [tmp_path / f"qb-{gone}-5-7-0123456789abcdef-event-cpg-data", tmp_path / f"qb-{gone}-5-7-AbCdEf"]
     stale[0].touch()
     stale[1].mkdir()
     (stale[1] / "qb-request-cpg-header").touch()
-    kept = [tmp_path / f"qb-{here}-5-7-0123456789abcdef-event-cpg-data", tmp_path / "qb-corosync-1-blackbox", tmp_path / "x"]
+    kept = [
+        tmp_path / f"qb-{here}-5-7-0123456789abcdef-event-cpg-data",
+        tmp_path / "qb-corosync-1-blackbox",
+        tmp_path / "x",
+    ]
     for path in kept:
         path.touch()
     assert shared_memory.remove_stale(tmp_path) == 2
