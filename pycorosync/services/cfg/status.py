@@ -16,7 +16,6 @@ from pycorosync.types import NodeId
 AF_INET: Final = 2  # as Linux numbers them
 AF_INET6: Final = 10
 KNET: Final = "knet"
-KNET_ONWIRE_VERSION: Final = 1  # the only version of the wire format that there is
 NODELIST: Final = "nodelist.node."
 
 
@@ -106,19 +105,10 @@ def node_status(view: NodeView, node_id: NodeId, version: int) -> tuple[bytes, C
         return _status_error(CsError.NOT_SUPPORTED), CsError.NOT_SUPPORTED
     size = messages.NODE_STATUS_HEAD.size + messages.LINKS_MAX * messages.LINK_STATUS.size
     reachable = _reachable(view, node_id)
-    onwire = KNET_ONWIRE_VERSION if knet else 0
+    # Remote and external nodes, and versions of knet's wire format, do not exist in libknet1.
+    unused = (0,) * 5
     head = messages.NODE_STATUS_HEAD.encode(
-        CfgResponse.NODE_STATUS_GET,
-        size,
-        CsError.OK,
-        version,
-        node_id,
-        reachable,
-        0,
-        0,
-        onwire,
-        onwire,
-        onwire,
+        CfgResponse.NODE_STATUS_GET, size, CsError.OK, version, node_id, reachable, *unused
     )
     links = {link.link: link for link in view.transport.links(node_id)}
     if knet and node_id == view.node_id:
