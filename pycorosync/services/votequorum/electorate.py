@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pycorosync.services.votequorum.messages import NodeFlags, NodeState
-from pycorosync.services.votequorum.votes import Voter, lowest_and_highest, saturated
+from pycorosync.services.votequorum.votes import Voter, lowest_and_highest, saturated, signed
 from pycorosync.types import NodeId
 
 VOTERS_MAX: Final = 384  # as many as a ring has members
@@ -16,10 +16,11 @@ class Electorate:
     def __init__(self, us: NodeId) -> None:
         self.us = Voter(us, votes=1, flags=NodeFlags.FIRST)
         self._voters: dict[NodeId, Voter] = {us: self.us}
+        self._order = [us]
 
     def __iter__(self) -> Iterator[Voter]:
-        """Ascending by node id."""
-        return iter([self._voters[node_id] for node_id in sorted(self._voters)])
+        """In the order in which clients are told of them."""
+        return iter([self._voters[node_id] for node_id in self._order])
 
     def __len__(self) -> int:
         return len(self._voters)
@@ -34,7 +35,11 @@ class Electorate:
             if not dead:
                 return None
             del self._voters[dead[0].node_id]
+            self._order.remove(dead[0].node_id)
         voter = self._voters[node_id] = Voter(node_id)
+        # Compatibility: meant to be ascending, but a node above all others gets before the last of them.
+        above = (place for place, known in enumerate(self._order) if signed(node_id) < signed(known))
+        self._order.insert(next(above, len(self._order) - 1), node_id)
         return voter
 
     def members(self) -> list[Voter]:
