@@ -48,6 +48,7 @@ class ExitStatus(IntEnum):
     STORE_RING_ID = 21
     STATS = 22
     PLOAD = 99
+    KILLED = -1  # by another node; the shell sees 255
 
 
 class StartError(Exception):

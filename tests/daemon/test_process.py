@@ -165,6 +165,8 @@ def test_the_last_line_tells_how_it_ended(caplog: pytest.LogCaptureFixture) -> N
     caplog.set_level("INFO", "corosync.MAIN")
     log_exit(ExitStatus.OK)
     log_exit(ExitStatus.MAIN_CONFIG)
-    first, second = (record.getMessage() for record in caplog.records)
+    log_exit(ExitStatus.KILLED)
+    first, second, third = (record.getMessage() for record in caplog.records)
     assert first == "Corosync Cluster Engine exiting normally"
     assert second.startswith("Corosync Cluster Engine exiting with status 8 at test_process.py:")
+    assert third.startswith("Corosync Cluster Engine exiting with status -1 at test_process.py:")
