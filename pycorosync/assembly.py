@@ -1,9 +1,8 @@
-"""Puts a node together from its configuration: which services there are, in the order in which they start
-(corosync: exec/service.c, exec/quorum.c).
+"""What a node is made of, from its configuration: the map, the ring's limits, and the services in the order
+in which they start (corosync: exec/main.c, exec/service.c, exec/quorum.c).
 """
 
 from collections.abc import Iterator
-from random import Random
 
 from pycorosync.cmap.keys import mark_read_only
 from pycorosync.cmap.stats import StatsMap
@@ -11,8 +10,6 @@ from pycorosync.cmap.store import Store
 from pycorosync.config.load import runtime_entries
 from pycorosync.config.model import Configuration, Timers, TotemConfig, Transport
 from pycorosync.errors import ConfigError
-from pycorosync.links import ConfiguredLinks
-from pycorosync.node import Node
 from pycorosync.services.cfg.service import CfgService
 from pycorosync.services.cmap.service import CmapService
 from pycorosync.services.cpg.service import CpgService
@@ -24,8 +21,6 @@ from pycorosync.services.resources.wd import WdService
 from pycorosync.services.service import NodeView, Service
 from pycorosync.services.votequorum.service import VotequorumService
 from pycorosync.totem.config import RingConfig
-from pycorosync.totem.packing import Packer
-from pycorosync.totem.ring import SingleRing
 
 # A frame's payload leaves room for two mcast headers: the message's own, and that of a recovery copy.
 _TWO_MCAST_HEADERS = 90
@@ -41,24 +36,13 @@ def build_store(configuration: Configuration) -> Store:
     return store
 
 
-def build_node(configuration: Configuration, ring_seq: int, rng: Random) -> Node:
-    """A node without services. `ring_seq`: from stable storage, see ring_id_file.py."""
-    totem = configuration.totem
-    links = ConfiguredLinks(totem)
-    packer = Packer(frame_payload_bytes(totem))
-    ring = SingleRing(ring_config(totem.timers), totem.node_id, ring_seq, packer, rng)
-    view = NodeView(node_id=totem.node_id, cmap=build_store(configuration), transport=links)
-    return Node(view, ring, packer, links)
-
-
 def build_services(
-    node: Node, stats: StatsMap, buffers: SharedBuffers, stored_expected_votes: int, now_ns: int
+    view: NodeView, stats: StatsMap, buffers: SharedBuffers, stored_expected_votes: int, now_ns: int
 ) -> Iterator[Service]:
     """Every service, made when its turn has come, so that log lines and keys appear in corosync's order.
 
     Raises ConfigError when a quorum provider is unknown or refuses its options: the daemon ends with 20.
     """
-    view = node.view
     yield CmapService(view, stats)
     yield CfgService(view)
     yield CpgService(view, buffers)

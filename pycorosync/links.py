@@ -67,6 +67,10 @@ class ConfiguredLinks:
         self.own_packets += 1
         self.own_bytes += size_bytes
 
+    def clear_stats(self) -> None:
+        """`corosync-cmapctl -C knet`."""
+        self.own_packets = self.own_bytes = 0
+
     def stats(self) -> Iterable[Stat]:
         """stats.knet.*; the udp transports have none."""
         if self._totem.transport is not Transport.KNET:

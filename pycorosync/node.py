@@ -13,15 +13,20 @@ This is the only place where the outputs of one layer become the input of anothe
 
 import errno
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from random import Random
 from typing import Any, NamedTuple, Protocol
 
-from pycorosync.cmap.stats import StatsMap
-from pycorosync.cmap.store import Change, TrackEvent
+from pycorosync.assembly import build_store, frame_payload_bytes, ring_config
+from pycorosync.cmap.stats import Stat, StatsMap
+from pycorosync.cmap.store import Change, TrackEvent, ValueType
+from pycorosync.config.model import Configuration, TotemConfig
 from pycorosync.cs_error import CsError
 from pycorosync.errors import MalformedMessage
 from pycorosync.links import ConfiguredLinks
 from pycorosync.log import subsystem
+from pycorosync.reconfiguration import ConfigurationFiles, Reconfiguration
+from pycorosync.services.cfg.service import CfgService
 from pycorosync.services.outputs import DumpFlightData, Multicast, Output, QuorumChanged, Respond
 from pycorosync.services.quorum.service import QuorumService
 from pycorosync.services.service import (
@@ -35,6 +40,7 @@ from pycorosync.services.sync import MulticastSync, SyncCompleted, Synchronizer
 from pycorosync.totem import outputs as totem
 from pycorosync.totem.packing import GROUP_SERVICES, GROUP_SYNC, Packer, QueueLevel, Room, Unpacker
 from pycorosync.totem.ring import SingleRing
+from pycorosync.totem.stats import packer_entries
 from pycorosync.types import ClientId, NodeId, ServiceId
 
 LOG = subsystem("MAIN")
@@ -80,7 +86,13 @@ class RequestCounters(Protocol):
 class Node:
     """One node; the methods are the shell's verbs, and `outputs` is what it has to carry out, in order."""
 
-    def __init__(self, view: NodeView, ring: SingleRing, packer: Packer, links: ConfiguredLinks) -> None:
+    def __init__(self, configuration: Configuration, ring_seq: int, rng: Random) -> None:
+        """`ring_seq`: the number that the last SaveRingId gave to stable storage, or 0."""
+        totem_config = configuration.totem
+        links = ConfiguredLinks(totem_config)
+        view = NodeView(totem_config.node_id, build_store(configuration), links)
+        packer = Packer(frame_payload_bytes(totem_config))
+        ring = SingleRing(ring_config(totem_config.timers), totem_config.node_id, ring_seq, packer, rng)
         self.outputs: list[Output | SaveRingId | SetFlowControl | Ready] = []
         self.view = view
         self.services: dict[ServiceId, Service] = {}  # in the order in which they were loaded
@@ -97,6 +109,8 @@ class Node:
         self._flow_levels: dict[ServiceId, int] = {}
         self._gather_requested = False
         self._turned_down_bytes = 0
+        self._now_ns = 0  # of the last call that came with a time
+        self._reconfiguration = Reconfiguration(configuration, view, self._apply)
         self.malformed_messages = 0
 
     # --- start and stop
@@ -125,6 +139,29 @@ class Node:
     def add_stats(self, stats: StatsMap) -> None:
         """Register what the node's own layers count."""
         stats.add(self._links.stats, "stats.knet.")
+        stats.add_clear("knet", self._links.clear_stats)
+        stats.add(self._ring_stats, "stats.srp.")
+        stats.add(self._packer_stats, "stats.pg.")
+        stats.add_clear("totem", self._ring.stats.clear)
+
+    def _ring_stats(self) -> Iterable[Stat]:
+        return typed(self._ring.stats.entries(self._now_ns))
+
+    def _packer_stats(self) -> Iterable[Stat]:
+        return typed(packer_entries(self._packer))
+
+    # --- configuration
+
+    def _apply(self, totem: TotemConfig) -> None:
+        self._ring.reconfigure(ring_config(totem.timers))
+        self._links.reconfigure(totem)
+
+    def reload(self, files: ConfigurationFiles | str, now_ns: int) -> None:
+        """The shell's answer to ReadConfiguration: the files, or why they cannot be read."""
+        cfg = self.services.get(CfgService.ID)
+        if isinstance(cfg, CfgService):
+            self._reconfiguration.reload(files, cfg, now_ns)
+            self._collect(cfg, now_ns)
 
     def publish_controls(self) -> None:
         """Keys through which an operator asks for something: see cmap_keys(7)."""
@@ -217,6 +254,7 @@ class Node:
                     return False
                 return self._refuse(service, client, CsError.TRY_AGAIN, counters)
         if service_id == CMAP_ID:
+            self._now_ns = now_ns
             self.publish_counters()
         service.on_request(client, number, message[:size], now_ns)
         if service.outputs:
@@ -265,6 +303,7 @@ class Node:
 
     def run(self, now_ns: int) -> None:
         """Do all that is due: timers, our own frames, messages that wait for the token."""
+        self._now_ns = now_ns
         for service in self.services.values():
             deadline = service.next_deadline()
             if deadline is not None and deadline <= now_ns:
@@ -309,10 +348,12 @@ class Node:
 
     def _on_broadcast(self, output: totem.Broadcast, now_ns: int) -> None:
         if output.loop_back:
+            self._links.count_own(len(output.frame))
             self._loopback.append(output.frame)
 
     def _on_token(self, output: totem.SendToken, now_ns: int) -> None:
         if output.node_id == self.view.node_id:
+            self._links.count_own(len(output.frame))
             self._loopback.append(output.frame)
 
     def _on_deliver(self, output: totem.Deliver, now_ns: int) -> None:
@@ -459,6 +500,11 @@ class Node:
                 service = self.services[number >> 16]
                 self.view.cmap.bump(f"runtime.services.{service.NAME}.{number & 0xFFFF}.{direction}", count)
             counts.clear()
+
+
+def typed(entries: Iterable[tuple[str, int, int]]) -> Iterable[Stat]:
+    """Figures of a layer that does not know the map's types by name."""
+    return ((key, ValueType(kind), value) for key, kind, value in entries)
 
 
 # How the ring's outputs are joined to the rest of the node.

@@ -3,7 +3,7 @@
 from ipaddress import ip_address
 from random import Random
 
-from pycorosync.assembly import build_node, build_services
+from pycorosync.assembly import build_services
 from pycorosync.cmap.stats import StatsMap
 from pycorosync.config.host import HostFacts, LocalAddress
 from pycorosync.config.load import load
@@ -53,10 +53,10 @@ class SimulatedNode:
         host = HostFacts(hostname="n1", addresses=(LocalAddress(ip_address("192.0.2.1")),))
         self.configuration = load(text, "corosync.conf", host=host)
         self.now_ns = now_ns
-        self.node: Node = build_node(self.configuration, ring_seq, Random(seed))
+        self.node: Node = Node(self.configuration, ring_seq, Random(seed))
         self.stats = StatsMap()
         self.node.add_stats(self.stats)
-        for service in build_services(self.node, self.stats, NoSharedBuffers(), 0, self.now_ns):
+        for service in build_services(self.node.view, self.stats, NoSharedBuffers(), 0, self.now_ns):
             self.node.load(service, self.now_ns)
         self.node.publish_controls()
         self.saved: list[int] = []

@@ -16,6 +16,7 @@ from pycorosync.config.host import FileFault, HostFacts, IPAddress, LocalAddress
 from pycorosync.config.load import facts_wanted, load
 from pycorosync.config.model import Configuration, Phase, RefusedConfig
 from pycorosync.errors import Fault
+from pycorosync.reconfiguration import ConfigurationFiles
 
 DEFAULT_FILE = "/etc/corosync/corosync.conf"
 # libknet and corosync read this much of a key file and no more.
@@ -31,6 +32,16 @@ def read_configuration(path: str) -> Configuration:
     text, access = read_files(path)
     host = look_up(facts_wanted(text, path, socket.gethostname(), access))
     return load(text, path, host=host, uidgid_files=access)
+
+
+def read_for_reload(path: str) -> ConfigurationFiles | str:
+    """The same for a running node, which judges the files itself; a text if they cannot be read."""
+    try:
+        text, access = read_files(path)
+    except RefusedConfig as refused:
+        return refused.faults[0].text
+    host = look_up(facts_wanted(text, path, socket.gethostname(), access))
+    return ConfigurationFiles(text, path, host, access)
 
 
 def read_files(path: str) -> tuple[bytes, AccessFiles]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from random import Random
 
 from pycorosync import COROSYNC_VERSION, __version__
-from pycorosync.assembly import build_node
 from pycorosync.config.model import Configuration, MapEntry, Phase, RefusedConfig
 from pycorosync.daemon.configuration import DEFAULT_FILE, read_configuration
 from pycorosync.daemon.logging import LogSystem
@@ -29,6 +28,7 @@ from pycorosync.daemon.shell import Shell
 from pycorosync.errors import ConfigError
 from pycorosync.ipc.shared_memory import remove_stale
 from pycorosync.log import subsystem
+from pycorosync.node import Node
 
 LOG = subsystem("MAIN")
 
@@ -181,7 +181,7 @@ class Daemon:
     def _run_node(self, configuration: Configuration) -> int:
         state_dir = configuration.system.state_dir
         sequence = RingIdFile(state_dir, configuration.totem.node_id).create_or_load()
-        node = build_node(configuration, sequence, Random(time.monotonic_ns()))
+        node = Node(configuration, sequence, Random(time.monotonic_ns()))
         shell = Shell(node, self._options.configuration_file, self._log_system, state_dir)
         try:
             shell.start()

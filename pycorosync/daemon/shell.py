@@ -13,7 +13,7 @@ from pycorosync.cmap.stats import ScheduleMisses, StatsMap
 from pycorosync.cmap.store import Change, TrackEvent
 from pycorosync.daemon import sd_notify
 from pycorosync.daemon.client_server import ClientServer
-from pycorosync.daemon.configuration import read_configuration
+from pycorosync.daemon.configuration import read_for_reload
 from pycorosync.daemon.expected_votes_file import ExpectedVotesFile
 from pycorosync.daemon.logging import LogSystem
 from pycorosync.daemon.loop import Loop
@@ -82,7 +82,7 @@ class Shell:
         stats.add_clear("schedmiss", self._pauses.misses.clear)
         node.add_stats(stats)
         stored_votes = self._expected_votes_file.load()
-        for service in build_services(node, stats, ZeroCopyBuffers(), stored_votes, now_ns):
+        for service in build_services(node.view, stats, ZeroCopyBuffers(), stored_votes, now_ns):
             node.load(service, now_ns)
             if service.HAS_IPC:
                 self._server.listen(service.ID, service.NAME)
@@ -152,7 +152,7 @@ class Shell:
         sd_notify.notify(sd_notify.READY)
 
     def _read_configuration(self, _output: ReadConfiguration, now_ns: int) -> None:
-        self.node.reload(lambda: read_configuration(self._configuration_file), now_ns)
+        self.node.reload(read_for_reload(self._configuration_file), now_ns)
         self._log_system.change(self._logging_values())
 
     def _reopen_logs(self, _output: ReopenLogs, _now_ns: int) -> None:
