@@ -5,7 +5,7 @@ from typing import NamedTuple
 from pycorosync.cs_error import CsError
 
 
-class MalformedMessage(Exception):  # noqa: N818 - named for what happened, as the field says it
+class MalformedMessage(Exception):
     """Bytes from a peer or a client do not form the message they claim to be: count, drop, go on."""
 
 

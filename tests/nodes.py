@@ -3,11 +3,11 @@
 from ipaddress import ip_address
 from random import Random
 
-from pycorosync.assembly import build_services
 from pycorosync.cmap.stats import StatsMap
 from pycorosync.config.host import HostFacts, LocalAddress
 from pycorosync.config.load import load
-from pycorosync.node import Node, SaveRingId
+from pycorosync.node.assembly import build_services
+from pycorosync.node.node import Node, SaveRingId
 from pycorosync.services.cpg.zero_copy import NoSharedBuffers
 from pycorosync.services.outputs import Respond, SendEvent
 from pycorosync.services.service import ClientInfo

@@ -104,7 +104,8 @@ def read_system(entries: EntryMap) -> SystemConfig:
     )
 
 
-def _access(entries: EntryMap, kind: str) -> frozenset[int]:
+def access_ids(entries: EntryMap, kind: str) -> frozenset[int]:
+    """Numbers of users ("uid") or groups ("gid") that the files let connect."""
     prefix = f"{ACCESS_PREFIX}{kind}."
     return frozenset(int(key.removeprefix(prefix)) for key in entries.keys(prefix))
 
@@ -117,19 +118,14 @@ def _bad_priority(priority: str | None) -> bool:
     return not _PRIORITY.fullmatch(priority) or not -(2**31) <= int(priority) <= 2**31 - 1
 
 
-def build(
-    entries: EntryMap, filename: str, host: HostFacts, before: TotemConfig | None = None
-) -> Configuration:
-    """The configuration that the entries make. Raises RefusedConfig of the later phases.
-
-    `before` is the running one when this is a reload; see reload.py, which has checks of its own.
-    """
+def build(entries: EntryMap, filename: str, host: HostFacts) -> Configuration:
+    """The configuration that the entries make. Raises RefusedConfig of the later phases."""
     faults: list[Fault] = []
     logging = read_logging(entries, host, filename, faults)
     if faults:
         raise RefusedConfig(Phase.LOGGING, faults)
     system = read_system(entries)
-    reading = read_totem(entries, host, filename, before)
+    reading = read_totem(entries, host, filename)
     warnings = tuple(reading.warnings)
     if reading.faults or reading.config is None:
         raise RefusedConfig(Phase.READ, reading.faults, logging, system)
@@ -155,8 +151,8 @@ def build(
         quorum=quorum,
         logging=logging,
         system=system,
-        uids=_access(entries, "uid"),
-        gids=_access(entries, "gid"),
+        uids=access_ids(entries, "uid"),
+        gids=access_ids(entries, "gid"),
         warnings=logging.warnings + warnings,
         start_faults=tuple(start_faults),
     )
@@ -174,8 +170,13 @@ def load(
 
 def runtime_entries(configuration: Configuration) -> list[MapEntry]:
     """runtime.config.totem.*: every timer that holds, set or derived, and each link's pings."""
-    found = timer_entries(configuration.totem.timers)
-    for link in configuration.totem.links:
+    return totem_entries(configuration.totem)
+
+
+def totem_entries(totem: TotemConfig) -> list[MapEntry]:
+    """The same of the part that they are about."""
+    found = timer_entries(totem.timers)
+    for link in totem.links:
         prefix = f"runtime.config.totem.interface.{link.number}"
         found.append((f"{prefix}.knet_ping_timeout", U32, link.ping_timeout_ms))
         found.append((f"{prefix}.knet_ping_interval", U32, link.ping_interval_ms))

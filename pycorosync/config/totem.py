@@ -6,15 +6,16 @@ an interface section names it or a node has an address on it.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
+from pycorosync.config.crypto import CryptoFault, read_crypto
 from pycorosync.config.entries import EntryMap
-from pycorosync.config.grammar import as_bytes_text
+from pycorosync.config.grammar import as_bytes_text, byte_length
 from pycorosync.config.host import (
-    FileFault,
     HostFacts,
     IPAddress,
     find_local_node,
@@ -32,18 +33,17 @@ from pycorosync.config.model import (
     LinkConfig,
     Member,
     NodeConfig,
+    Timers,
     TotemConfig,
     Transport,
 )
-from pycorosync.config.options import CIPHERS, HASHES, STRING, U8, U16, U32, U64, default_of
+from pycorosync.config.options import STRING, U8, U16, U32, U64, default_of
 from pycorosync.config.timers import read_timers
 from pycorosync.errors import Fault
 
 KNET_NODE_ID_LIMIT: Final = 65536
 KNET_PACKET_MAX: Final = 65536
 UDP_MTU: Final = 1500
-KEY_MIN: Final = 128  # bytes of a key
-KEY_MAX: Final = 4096
 LINK_MODE_BYTES: Final = 64
 PARSE_ERROR: Final = "parse error in config: "
 BROADCAST: Final = IPv4Address("255.255.255.255")
@@ -128,15 +128,13 @@ def generated_node_id(address: IPAddress | None, *, clear_high_bit: bool) -> int
 class _Totem:
     """Reads one configuration. Writes what it derives back to `entries`, as corosync does."""
 
-    def __init__(self, entries: EntryMap, host: HostFacts, filename: str, before: TotemConfig | None) -> None:
+    def __init__(self, entries: EntryMap, host: HostFacts, filename: str) -> None:
         self._entries = entries
         self._host = host
         self._filename = filename
-        self._before = before  # at a reload: the running configuration
+        self._reload = False
         self._reading = Reading()
         self._links = [_Link(number) for number in range(LINKS_MAX)]
-        if before is not None and before.transport is not Transport.KNET and before.links:
-            self._links[0] = _preserved(before.links[0])
         self._transport = Transport.KNET
         self._ip_version = "ipv6-4"
         self._broadcast = False
@@ -145,11 +143,16 @@ class _Totem:
         self._position: int | None = None
 
     def read(self) -> Reading:
-        try:
-            config = self._read()
-        except _Stop:
-            return self._reading
-        self._reading.config = config
+        """The configuration as a start finds it."""
+        return self._until_stopped(self._read)
+
+    def reread(self, running: TotemConfig) -> Reading:
+        """The configuration as a reload finds it: what only a start can set stays as it is running."""
+        return self._until_stopped(lambda: self._reread(running))
+
+    def _until_stopped(self, read: Callable[[], TotemConfig]) -> Reading:
+        with suppress(_Stop):
+            self._reading.config = read()
         return self._reading
 
     def _fault(self, text: str, key: str = "") -> None:
@@ -169,22 +172,97 @@ class _Totem:
     def _read(self) -> TotemConfig:
         self._transport = self._read_transport()
         crypto = self._read_crypto()
-        link_mode = self._string("totem.link_mode") or ""
-        if self._entries.get("totem.link_mode") is None:
-            link_mode = "passive"
-        elif len(as_bytes_text(link_mode)) >= LINK_MODE_BYTES:
-            self._fault("totem.link_mode is too long", "totem.link_mode")
-        warn = self._reading.warnings
-        nodeid_set = self._u32("totem.nodeid") is not None
+        link_mode = self._read_link_mode()
         self._clear_high_bit = self._string("totem.clear_node_high_bit") == "yes"
-        self._ip_version = self._string("totem.ip_version") or (
-            "ipv4" if self._transport is Transport.UDP else "ipv6-4"
-        )
-        both_given = False
-        if self._before is None:
-            both_given = self._bind_to_nodelist()
+        usual = "ipv4" if self._transport is Transport.UDP else "ipv6-4"
+        self._ip_version = self._string("totem.ip_version") or usual
+        both_given = self._bind_to_nodelist()
         self._read_interfaces()
-        if nodeid_set:
+        self._warn(both_given=both_given)
+        if self._broadcast:
+            self._links[0].multicast_address = BROADCAST
+        if self._transport is Transport.UDP:
+            self._store_multicast()
+        if self._has_nodelist():
+            self._read_local_node()
+            self._read_members()
+            self._complete_links(self._find_local())
+        timers = self._derive_timers()
+        net_mtu = KNET_PACKET_MAX if self._transport is Transport.KNET else UDP_MTU
+        return TotemConfig(
+            version=self._u32("totem.version") or 0,
+            transport=self._transport,
+            cluster_name=self._string("totem.cluster_name"),
+            config_version=get_integer(self._entries, "totem.config_version", U64) or 0,
+            ip_version=self._ip_version,
+            link_mode=link_mode,
+            node_id=self._node_id,
+            local_node_position=self._u32("nodelist.local_node_pos"),
+            nodes=tuple(self._nodes()),
+            links=tuple(self._link_configs()),
+            crypto=crypto,
+            timers=timers,
+            net_mtu=self._u32("totem.netmtu") or net_mtu,
+            threads=self._u32("totem.threads") or 0,
+            broadcast=self._broadcast,
+            clear_node_high_bit=self._clear_high_bit,
+        )
+
+    def _reread(self, running: TotemConfig) -> TotemConfig:
+        """Without crypto, whose faults are said in other words (reload.py)."""
+        self._reload = True
+        self._transport, self._ip_version = running.transport, running.ip_version
+        self._clear_high_bit, self._node_id = running.clear_node_high_bit, running.node_id
+        if running.transport is not Transport.KNET and running.links:
+            self._links[0] = _preserved(running.links[0])
+        self._read_interfaces()
+        self._read_members()
+        position = find_local_node(self._entries, self._host)
+        if position is not None:
+            self._entries.set("nodelist.local_node_pos", U32, position)
+        self._complete_links(position)
+        for link in self._links:
+            before = running.link(link.number)
+            if link.local_address is None and before is not None:
+                # Compatibility: a node that is no longer listed would take another node's address in
+                # corosync; it keeps its own.
+                link.local_address = before.local_address
+        return replace(
+            running,
+            config_version=get_integer(self._entries, "totem.config_version", U64) or 0,
+            local_node_position=self._u32("nodelist.local_node_pos"),
+            nodes=tuple(self._nodes()),
+            timers=self._derive_timers(),
+            links=tuple(self._link_configs()),
+        )
+
+    def _read_transport(self) -> Transport:
+        word = self._string("totem.transport")
+        try:
+            return Transport.KNET if word is None else Transport(word)
+        except ValueError:
+            raise self._stop(
+                "Invalid transport type. Should be udpu, udp or knet", "totem.transport"
+            ) from None
+
+    def _read_crypto(self) -> CryptoConfig:
+        try:
+            return read_crypto(self._entries, self._host)
+        except CryptoFault as fault:
+            self._fault(str(fault), fault.option)
+            return CryptoConfig()
+
+    def _read_link_mode(self) -> str:
+        word = self._string("totem.link_mode")
+        if word is None:
+            return str(default_of("totem.link_mode"))
+        if byte_length(word) >= LINK_MODE_BYTES:
+            self._fault("totem.link_mode is too long", "totem.link_mode")
+        return word
+
+    def _warn(self, *, both_given: bool) -> None:
+        warn = self._reading.warnings
+        if self._u32("totem.nodeid") is not None:
             warn.append(
                 "nodeid in totem section is deprecated and ignored. "
                 "Nodelist (or autogenerated) nodeid is going to be used."
@@ -196,76 +274,6 @@ class _Totem:
             )
         if warn:
             warn.append("Please migrate config file to nodelist.")
-        if self._broadcast:
-            self._links[0].multicast_address = BROADCAST
-        if self._before is None and self._transport is Transport.UDP:
-            self._store_multicast()
-        if self._before is not None:
-            self._position = self._find_local()
-            self._node_id = self._before.node_id
-            self._read_members()
-        elif self._has_nodelist():
-            self._read_local_node()
-            self._read_members()
-        return self._finish(crypto, link_mode)
-
-    # --- transport and crypto
-
-    def _read_transport(self) -> Transport:
-        word = self._string("totem.transport")
-        if self._before is not None:
-            return self._before.transport
-        try:
-            return Transport.KNET if word is None else Transport(word)
-        except ValueError:
-            raise self._stop(
-                "Invalid transport type. Should be udpu, udp or knet", "totem.transport"
-            ) from None
-
-    def _read_crypto(self) -> CryptoConfig:
-        model = self._string("totem.crypto_model")
-        secure = self._string("totem.secauth") == "on"
-        cipher = self._string("totem.crypto_cipher")
-        hashing = self._string("totem.crypto_hash")
-        if cipher not in CIPHERS:
-            cipher = "aes256" if secure else "none"
-        if hashing not in HASHES:
-            hashing = "sha256" if secure else "none"
-        if cipher != "none" and hashing == "none":
-            self._fault(
-                "crypto_cipher requires crypto_hash with value other than none", "totem.crypto_cipher"
-            )
-            return CryptoConfig()
-        if model == "none":
-            self._fault("invalid crypto_model", "totem.crypto_model")
-        if cipher == hashing == "none":
-            return CryptoConfig(model or "nss")
-        return CryptoConfig(model or "nss", cipher, hashing, self._read_key())
-
-    def _read_key(self) -> bytes:
-        """The key itself: from the file that is named, or in the configuration, or from the usual file."""
-        inline = self._entries.get("totem.key")
-        path = self._string("totem.keyfile")
-        if path is None and inline is not None:
-            value = inline.value if isinstance(inline.value, bytes) else str(inline.value)
-            # A string counts with the zero byte that ends it in C.
-            key = value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape") + b"\0"
-            if len(key) > KEY_MAX:
-                self._fault("key is too long", "totem.key")
-            elif len(key) < KEY_MIN:
-                self._fault("key is too short", "totem.key")
-            return key
-        path = path if path is not None else str(default_of("totem.keyfile"))
-        content = self._host.key_files.get(path, FileFault("open", "No such file or directory"))
-        if isinstance(content, FileFault):
-            self._fault(f"Could not {content.action} {path}: {content.reason}", "totem.keyfile")
-            return b""
-        if len(content) < KEY_MIN:
-            self._fault(
-                f"Could only read {len(content) * 8} bits of minimum {KEY_MIN * 8} bits from {path}.",
-                "totem.keyfile",
-            )
-        return content[:KEY_MAX]
 
     # --- the local node and interface sections
 
@@ -316,6 +324,8 @@ class _Totem:
             leading = _LEADING_NUMBER.match(match[1])
             number = int(leading[1]) if leading is not None else 0
             if not 0 <= number < LINKS_MAX:
+                if self._reload:
+                    continue
                 self._fault(self._link_too_high(number), key)
                 return
             if number not in seen:
@@ -328,7 +338,7 @@ class _Totem:
 
     def _read_interface(self, link: _Link) -> None:
         prefix = f"totem.interface.{link.number}"
-        if self._before is None:
+        if not self._reload:
             self._read_fixed_addresses(link, prefix)
         port = get_integer(self._entries, f"{prefix}.mcastport", U16)
         step = 2 if self._broadcast else 1  # with broadcast each link takes a pair of ports
@@ -338,8 +348,8 @@ class _Totem:
         transport = self._string(f"{prefix}.knet_transport")
         if transport in ("udp", "sctp"):
             link.transport = transport
-        elif transport is not None:
-            # Compatibility: at a reload corosync misses this, and goes on with half of the interfaces.
+        elif transport is not None and not self._reload:
+            # Compatibility: corosync lets a reload pass, too; the rest of the interfaces it then forgets.
             raise self._stop(
                 "Unrecognised knet_transport. expected 'udp' or 'sctp'", f"{prefix}.knet_transport"
             )
@@ -441,7 +451,6 @@ class _Totem:
         for position in positions:
             for number, text, key in self._addresses_of(position):
                 self._read_member(position, number, text, key)
-        self._complete_links()
 
     def _read_member(self, position: int, number: int, text: str, key: str) -> None:
         id_key = f"nodelist.node.{position}.nodeid"
@@ -472,14 +481,11 @@ class _Totem:
         link.members.append(Member(node_id, address))
         link.configured = True
 
-    def _complete_links(self) -> None:
+    def _complete_links(self, position: int | None) -> None:
         """Fill in links that only the nodelist knows, if the local node is on them."""
-        position = self._find_local()
-        addresses = (
-            {} if position is None else {number: text for number, text, _ in self._addresses_of(position)}
-        )
         for link in self._links:
-            text = addresses.get(link.number)
+            # Only the plain name counts here, whereas ring00_addr is otherwise as good as ring0_addr.
+            text = self._string(f"nodelist.node.{position}.ring{link.number}_addr")
             if not link.configured or text is None:
                 continue
             link.local_address = resolve(self._host, text, self._ip_version)
@@ -491,39 +497,24 @@ class _Totem:
             )
             link.pong_count = link.pong_count or int(default_of("totem.interface.knet_pong_count"))
             link.port = link.port or DEFAULT_PORT + link.number
-            link.ttl = link.ttl or (1 if self._before is not None else 0)
+            link.ttl = link.ttl or (1 if self._reload else 0)
 
     # --- the result
 
-    def _finish(self, crypto: CryptoConfig, link_mode: str) -> TotemConfig:
+    def _derive_timers(self) -> Timers:
+        """The timers, and those of links that follow from them.
+
+        Compatibility: at a reload corosync takes the links' from the token timeout as it was before.
+        """
         timers = read_timers(self._entries, len(self._links[0].members))
-        token = timers.token_timeout_ms
         for link in self._links:
             if link.configured:
                 link.pong_count = link.pong_count or int(default_of("totem.interface.knet_pong_count"))
-                link.ping_timeout_ms = link.ping_timeout_ms or token // link.pong_count
-                link.ping_interval_ms = link.ping_interval_ms or token // (link.pong_count * 2)
-        net_mtu = self._u32("totem.netmtu") or (
-            KNET_PACKET_MAX if self._transport is Transport.KNET else UDP_MTU
-        )
-        return TotemConfig(
-            version=self._u32("totem.version") or 0,
-            transport=self._transport,
-            cluster_name=self._string("totem.cluster_name"),
-            config_version=get_integer(self._entries, "totem.config_version", U64) or 0,
-            ip_version=self._ip_version,
-            link_mode=link_mode,
-            node_id=self._node_id,
-            local_node_position=self._u32("nodelist.local_node_pos"),
-            nodes=tuple(self._nodes()),
-            links=tuple(self._link_configs()),
-            crypto=crypto,
-            timers=timers,
-            net_mtu=net_mtu,
-            threads=self._u32("totem.threads") or 0,
-            broadcast=self._broadcast,
-            clear_node_high_bit=self._clear_high_bit,
-        )
+                link.ping_timeout_ms = link.ping_timeout_ms or timers.token_timeout_ms // link.pong_count
+                link.ping_interval_ms = link.ping_interval_ms or timers.token_timeout_ms // (
+                    link.pong_count * 2
+                )
+        return timers
 
     def _link_configs(self) -> Iterator[LinkConfig]:
         for link in self._links:
@@ -557,12 +548,11 @@ class _Totem:
             )
 
 
-def read_totem(
-    entries: EntryMap, host: HostFacts, filename: str, before: TotemConfig | None = None
-) -> Reading:
-    """The totem configuration, unchecked (see checks.py). Derived keys are added to `entries`.
+def read_totem(entries: EntryMap, host: HostFacts, filename: str) -> Reading:
+    """The totem configuration of a start, unchecked (see checks.py). Derived keys are added to `entries`."""
+    return _Totem(entries, host, filename).read()
 
-    `before` is the running configuration when this is a reload: then what only a start can set (transport,
-    bindnetaddr, the multicast group, this node's id) stays as it is.
-    """
-    return _Totem(entries, host, filename, before).read()
+
+def reread_totem(entries: EntryMap, host: HostFacts, filename: str, running: TotemConfig) -> Reading:
+    """The totem configuration of a reload, unchecked, with the running one's crypto."""
+    return _Totem(entries, host, filename).reread(running)

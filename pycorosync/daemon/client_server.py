@@ -19,7 +19,7 @@ from pycorosync.ipc import messages
 from pycorosync.ipc.connection import Connection, SharedMemoryChannel
 from pycorosync.ipc.shared_memory import CHANNELS, RingFile, ring_name
 from pycorosync.log import subsystem
-from pycorosync.node import Node
+from pycorosync.node.node import Node
 from pycorosync.services.outputs import DisconnectClient, Respond, SendEvent
 from pycorosync.services.service import ClientInfo, Stat
 from pycorosync.types import ClientId, ServiceId

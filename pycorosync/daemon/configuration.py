@@ -16,7 +16,7 @@ from pycorosync.config.host import FileFault, HostFacts, IPAddress, LocalAddress
 from pycorosync.config.load import facts_wanted, load
 from pycorosync.config.model import Configuration, Phase, RefusedConfig
 from pycorosync.errors import Fault
-from pycorosync.reconfiguration import ConfigurationFiles
+from pycorosync.node.reconfiguration import ConfigurationFiles
 
 DEFAULT_FILE = "/etc/corosync/corosync.conf"
 # libknet and corosync read this much of a key file and no more.

@@ -28,7 +28,7 @@ from pycorosync.daemon.shell import Shell
 from pycorosync.errors import ConfigError
 from pycorosync.ipc.shared_memory import remove_stale
 from pycorosync.log import subsystem
-from pycorosync.node import Node
+from pycorosync.node.node import Node
 
 LOG = subsystem("MAIN")
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pycorosync.assembly import build_services
 from pycorosync.cmap.stats import ScheduleMisses, StatsMap
 from pycorosync.cmap.store import Change, TrackEvent
 from pycorosync.daemon import sd_notify
@@ -23,7 +22,8 @@ from pycorosync.daemon.ring_id_file import RingIdFile
 from pycorosync.daemon.sigbus import SigbusGuard
 from pycorosync.daemon.zero_copy import ZeroCopyBuffers
 from pycorosync.log import subsystem
-from pycorosync.node import Node, Ready, SaveRingId, SetFlowControl
+from pycorosync.node.assembly import build_services
+from pycorosync.node.node import Node, Ready, SaveRingId, SetFlowControl
 from pycorosync.services.outputs import (
     DisconnectClient,
     DumpFlightData,

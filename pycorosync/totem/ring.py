@@ -227,6 +227,11 @@ class SingleRing(Transitions):
         self.outputs.append(SendToken(self._successor, self._saved_token))
         self._start(Timer.TOKEN_RETRANSMIT, self._config.token_retransmit_ms, now_ns)
 
+    def _end_hold(self, now_ns: int) -> None:
+        """Let the token go round the idle ring once more; it restarts the other timers when it comes back."""
+        self.stats.orf_token_tx += 1
+        self.outputs.append(SendToken(self._successor, self._saved_token))
+
     def _hold_cancelled(self, message: HoldCancel, now_ns: int) -> None:
         """Somebody has messages to send."""
         if message.ring_id != self._ring_id:
@@ -274,7 +279,7 @@ class SingleRing(Transitions):
             unwanted = node_id in self._members and ring_id.seq < self._ring_id.seq
         else:
             unwanted = node_id in self._candidates.proc
-        if unwanted or not self._candidates.include(node_id):
+        if node_id == self._node_id or unwanted or not self._candidates.include(node_id):
             self.stats.rx_msg_dropped += 1
             return
         self._enter_gather(reason, now_ns)
@@ -502,7 +507,7 @@ ON_TIMER: dict[Timer, Callable[[SingleRing, int], None]] = {
     Timer.TOKEN: SingleRing._token_lost,
     Timer.TOKEN_WARNING: SingleRing._warn_about_token,
     Timer.TOKEN_RETRANSMIT: SingleRing._resend_token,
-    Timer.TOKEN_HOLD: SingleRing._resend_token,
+    Timer.TOKEN_HOLD: SingleRing._end_hold,
     Timer.MERGE_DETECT: SingleRing._detect_merge,
     Timer.JOIN: SingleRing._repeat_join,
     Timer.SEND_JOIN: SingleRing._broadcast_join,

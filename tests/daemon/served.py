@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pycorosync.daemon.client_server import ClientServer
 from pycorosync.daemon.loop import Loop
 from pycorosync.daemon.sigbus import SigbusGuard
-from pycorosync.node import SetFlowControl
+from pycorosync.node.node import SetFlowControl
 from pycorosync.services.outputs import DisconnectClient, Respond, SendEvent
 from tests.nodes import SimulatedNode
 

@@ -14,18 +14,17 @@ This is the only place where the outputs of one layer become the input of anothe
 import errno
 from collections import deque
 from collections.abc import Callable, Iterable
-from random import Random
 from typing import Any, NamedTuple, Protocol
 
-from pycorosync.assembly import build_store, frame_payload_bytes, ring_config
 from pycorosync.cmap.stats import Stat, StatsMap
 from pycorosync.cmap.store import Change, TrackEvent, ValueType
 from pycorosync.config.model import Configuration, TotemConfig
 from pycorosync.cs_error import CsError
 from pycorosync.errors import MalformedMessage
-from pycorosync.links import ConfiguredLinks
 from pycorosync.log import subsystem
-from pycorosync.reconfiguration import ConfigurationFiles, Reconfiguration
+from pycorosync.node.assembly import build_store, frame_payload_bytes, ring_config
+from pycorosync.node.links import ConfiguredLinks
+from pycorosync.node.reconfiguration import ConfigurationFiles, Reconfiguration
 from pycorosync.services.cfg.service import CfgService
 from pycorosync.services.outputs import DumpFlightData, Multicast, Output, QuorumChanged, Respond
 from pycorosync.services.quorum.service import QuorumService
@@ -39,7 +38,7 @@ from pycorosync.services.service import (
 from pycorosync.services.sync import MulticastSync, SyncCompleted, Synchronizer
 from pycorosync.totem import outputs as totem
 from pycorosync.totem.packing import GROUP_SERVICES, GROUP_SYNC, Packer, QueueLevel, Room, Unpacker
-from pycorosync.totem.ring import SingleRing
+from pycorosync.totem.ring import RandomSource, SingleRing
 from pycorosync.totem.stats import packer_entries
 from pycorosync.types import ClientId, NodeId, ServiceId
 
@@ -86,7 +85,7 @@ class RequestCounters(Protocol):
 class Node:
     """One node; the methods are the shell's verbs, and `outputs` is what it has to carry out, in order."""
 
-    def __init__(self, configuration: Configuration, ring_seq: int, rng: Random) -> None:
+    def __init__(self, configuration: Configuration, ring_seq: int, rng: RandomSource) -> None:
         """`ring_seq`: the number that the last SaveRingId gave to stable storage, or 0."""
         totem_config = configuration.totem
         links = ConfiguredLinks(totem_config)

@@ -1,0 +1,1 @@
+"""One cluster node without I/O: see node.py."""
