@@ -38,8 +38,9 @@ from pycorosync.services.service import (
 from pycorosync.services.sync import MulticastSync, SyncCompleted, Synchronizer
 from pycorosync.totem import outputs as totem
 from pycorosync.totem.packing import GROUP_SERVICES, GROUP_SYNC, Packer, QueueLevel, Room, Unpacker
-from pycorosync.totem.ring import RandomSource, SingleRing
+from pycorosync.totem.ring import SingleRing
 from pycorosync.totem.stats import packer_entries
+from pycorosync.totem.transitions import RandomSource
 from pycorosync.types import ClientId, NodeId, ServiceId
 
 LOG = subsystem("MAIN")
