@@ -160,7 +160,7 @@ def main(arguments: list[str]) -> int:
     except _Failed:
         return EXIT_FAILURE
     finally:
-        sys.stdout.flush()
+        sys.stdout.buffer.flush()
 
 
 def _read_options(arguments: list[str]) -> _Settings | None:
@@ -353,7 +353,7 @@ _REAL = re.compile(
     (?P<sign>[+-]?)
     (?: (?P<word>inf(?:inity)?|nan)
       | 0x(?P<hex>(?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)(?:p[+-]?[0-9]+)?)
-      | (?P<decimal>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)
+      | (?!0x)(?P<decimal>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -386,6 +386,9 @@ def _contents_of(filename: str) -> bytes:
     try:
         with open(filename, "rb") as file:
             return file.read()
+    except IsADirectoryError:
+        # Compatibility: in C a directory can be opened, but not read.
+        return b""
     except OSError as fault:
         _fail(f"Can't open input file: {fault.strerror}")
 
@@ -423,6 +426,8 @@ def _load(cmap: Cmap, settings: _Settings) -> int:
         with open(settings.filename, "rb") as file:
             for line in file:
                 _load_line(cmap, line.decode("utf-8", "surrogateescape"))
+    except IsADirectoryError:
+        pass
     except OSError as fault:
         _err(f"Couldn't open file.: {fault.strerror}")
     return EXIT_OK
@@ -481,7 +486,7 @@ def _watch(cmap: Cmap) -> None:
     poll.register(cmap.fileno(), select.POLLIN)
     stdin = sys.stdin.fileno()
     poll.register(stdin, select.POLLIN)
-    sys.stdout.flush()
+    sys.stdout.buffer.flush()
     while True:
         ready = dict(poll.poll())
         if ready.get(stdin, 0) & select.POLLIN:
@@ -496,7 +501,7 @@ def _watch(cmap: Cmap) -> None:
             except LibraryError as fault:
                 _err(f"Dispatch error {fault.code.label}")
                 return
-            sys.stdout.flush()
+            sys.stdout.buffer.flush()
 
 
 # --- output
@@ -504,12 +509,12 @@ def _watch(cmap: Cmap) -> None:
 
 def _out(text: str) -> None:
     """Names and values come as any bytes, and leave as the same."""
-    sys.stdout.flush()
     sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+    if sys.stdout.isatty():
+        sys.stdout.buffer.flush()
 
 
 def _err(text: str) -> None:
-    sys.stdout.flush()
     sys.stderr.buffer.write(text.encode("utf-8", "surrogateescape") + b"\n")
     sys.stderr.flush()
 
