@@ -1,15 +1,15 @@
 """corosync-cpgtool: show the process groups of the cluster (corosync: tools/corosync-cpgtool.c)."""
 
 import os
-import signal
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 from pycorosync.client.cfg import Cfg
 from pycorosync.client.connection import LibraryError
 from pycorosync.client.cpg import Cpg, Iteration, Membership
+from pycorosync.tools.common import run_tool
 from pycorosync.tools.options import Options
 from pycorosync.types import NodeId
 
@@ -44,12 +44,9 @@ class Addresses(Protocol):
     def node_addresses(self, node_id: NodeId) -> list[str]: ...
 
 
-def run() -> int:
-    """The command."""
-    # Like any C program: a reader that has gone, or ^C, ends it without a word.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    return main(sys.argv[1:])
+def run() -> NoReturn:
+    """The command corosync-cpgtool."""
+    run_tool(main)
 
 
 def main(arguments: list[str]) -> int:
