@@ -10,8 +10,11 @@ from collections.abc import Iterable
 from pycorosync.cmap.stats import KNET_HANDLE, KNET_LINK, Stat
 from pycorosync.cmap.store import ValueType
 from pycorosync.config.model import TotemConfig, Transport
+from pycorosync.log import subsystem
 from pycorosync.services.service import LinkStatus
 from pycorosync.types import NodeId
+
+KNET = subsystem("KNET")
 
 # knet does not measure the way to ourselves; it reports the largest packet.
 OWN_MTU = 65535
@@ -49,7 +52,7 @@ class ConfiguredLinks:
                 enabled=True,
                 connected=own,
                 dynamic_connected=False,
-                mtu=OWN_MTU if own else 0,
+                mtu=self._mtu if own else 0,
                 local_address=str(link.local_address or ""),
                 remote_address=str(member.address),
             )
@@ -58,9 +61,22 @@ class ConfiguredLinks:
             if member.node_id == node_id
         ]
 
+    def reconfigure_crypto(self, phase: int) -> None:
+        """Every node has loaded the new keys: phase 1 sends with them, phase 2 forgets the old ones.
+
+        What we send to ourselves is not encrypted, so there is nothing to change but the log's knowledge.
+        """
+        crypto = self._totem.crypto
+        if phase == 1:
+            KNET.info("crypto: now using %s/%s/%s", crypto.model, crypto.cipher, crypto.hash)
+
     def reachable(self, node_id: NodeId) -> bool:
         """Whether any link to the node is up."""
         return node_id == self._totem.node_id
+
+    @property
+    def _mtu(self) -> int:
+        return OWN_MTU if self._totem.transport is Transport.KNET else self._totem.net_mtu
 
     def count_own(self, size_bytes: int) -> None:
         """A packet has gone from us to ourselves."""

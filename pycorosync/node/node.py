@@ -26,7 +26,14 @@ from pycorosync.node.assembly import build_store, frame_payload_bytes, ring_conf
 from pycorosync.node.links import ConfiguredLinks
 from pycorosync.node.reconfiguration import ConfigurationFiles, Reconfiguration
 from pycorosync.services.cfg.service import CfgService
-from pycorosync.services.outputs import DumpFlightData, Multicast, Output, QuorumChanged, Respond
+from pycorosync.services.outputs import (
+    DumpFlightData,
+    Multicast,
+    Output,
+    QuorumChanged,
+    ReconfigureCrypto,
+    Respond,
+)
 from pycorosync.services.quorum.service import QuorumService
 from pycorosync.services.service import (
     REQUEST_HEADER,
@@ -459,6 +466,8 @@ class Node:
                 self._multicast(output.head, output.body)
             elif type(output) is QuorumChanged:
                 self._on_quorum(output, now_ns)
+            elif type(output) is ReconfigureCrypto:
+                self._links.reconfigure_crypto(output.phase)
             else:
                 self.outputs.append(output)
 
@@ -467,7 +476,9 @@ class Node:
         self._sent[number] = self._sent.get(number, 0) + 1
         if self._overdue or not self._packer.add(head, body, group=GROUP_SERVICES):
             if len(self._overdue) >= _OVERDUE_MAX:
-                raise RuntimeError("the ring has taken no message for too long")
+                # The ring has not moved for very long. Peers learn the state of our services when it does.
+                LOG.error("dropped a message of service %d: the ring takes none", number >> 16)
+                return
             self._overdue.append((bytes(head), bytes(body)))
 
     def _send_overdue(self) -> None:
