@@ -14,7 +14,7 @@ from pycorosync.log import subsystem
 from pycorosync.services.service import LinkStatus
 from pycorosync.types import NodeId
 
-KNET = subsystem("KNET")
+TOTEM = subsystem("TOTEM")
 
 # knet does not measure the way to ourselves; it reports the largest packet.
 OWN_MTU = 65535
@@ -27,11 +27,22 @@ class ConfiguredLinks:
     def __init__(self, totem: TotemConfig) -> None:
         self._totem = totem
         self.name = totem.transport.value
+        self._crypto_index = 1  # knet holds two configurations, and changes between them
         self.own_packets = 0
         self.own_bytes = 0
 
     def reconfigure(self, totem: TotemConfig) -> None:
-        """The nodelist or the links have changed."""
+        """The nodelist, the links or the keys have changed."""
+        crypto = totem.crypto
+        if self.name == Transport.KNET.value and crypto != self._totem.crypto:
+            self._crypto_index = 3 - self._crypto_index
+            TOTEM.info(
+                "kronosnet crypto reconfigured on index %d: %s/%s/%s",
+                self._crypto_index,
+                crypto.model,
+                crypto.cipher,
+                crypto.hash,
+            )
         self._totem = totem
 
     def addresses(self, node_id: NodeId) -> list[str]:
@@ -64,11 +75,8 @@ class ConfiguredLinks:
     def reconfigure_crypto(self, phase: int) -> None:
         """Every node has loaded the new keys: phase 1 sends with them, phase 2 forgets the old ones.
 
-        What we send to ourselves is not encrypted, so there is nothing to change but the log's knowledge.
+        What we send to ourselves is not encrypted: both phases leave us as we are.
         """
-        crypto = self._totem.crypto
-        if phase == 1:
-            KNET.info("crypto: now using %s/%s/%s", crypto.model, crypto.cipher, crypto.hash)
 
     def reachable(self, node_id: NodeId) -> bool:
         """Whether any link to the node is up."""
