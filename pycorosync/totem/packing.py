@@ -312,12 +312,26 @@ def _frame_without_first(frame: bytearray, fragmented: int, count: int) -> bytea
 class _Assembly:
     """The beginning of a message from one sender."""
 
-    __slots__ = ("expected", "parts", "size")
+    __slots__ = ("complete", "expected", "parts", "size")
 
-    def __init__(self) -> None:
-        self.expected = 0  # the continuation that the next packet has to carry; 0 = none
-        self.parts: list[Buffer] | None = None  # None while the beginning is not known
+    def __init__(self, expected: int = 0, *, complete: bool = False) -> None:
+        self.expected = expected  # the continuation that the next packet has to carry
+        self.complete = complete  # False: the beginning is not known, or was too long; wait for the end
+        self.parts: list[Buffer] = []
         self.size = 0
+
+    def keep(self, part: memoryview, packet_size: int) -> bool:
+        """Add a part; False when the message gets too long.
+
+        A short part is copied: a view of it would keep its whole packet alive.
+        """
+        self.size += len(part)
+        if self.size > MESSAGE_SIZE_MAX + 65536 or len(self.parts) >= _PARTS_MAX:
+            self.complete = False
+            self.parts.clear()
+            return False
+        self.parts.append(part if 2 * len(part) >= packet_size else bytes(part))
+        return True
 
 
 class Unpacker:
@@ -418,44 +432,27 @@ class Unpacker:
         count: int,
     ) -> memoryview | None:
         """Continue the message that this sender began; the message if this completes it."""
-        assembly = self._assemblies.get(node_id)
+        assembly = self._assemblies.pop(node_id, None)
         if not continuation:
-            # Whatever was begun will not go on.
-            self._assemblies.pop(node_id, None)
-            return None
-        known = assembly is not None and assembly.expected == continuation
-        if not known:
+            return None  # whatever was begun will not go on
+        if assembly is None or assembly.expected != continuation:
             LOG.debug(
                 "fragmented continuation %u is not equal to assembly last_frag_num %u",
-                continuation, assembly.expected if assembly else 0,
-            )  # fmt: skip
+                continuation,
+                assembly.expected if assembly else 0,
+            )
             assembly = _Assembly()
-        assert assembly is not None
-        if assembly.parts is not None and not self._keep(assembly, part, packet_size):
+        if assembly.complete and not assembly.keep(part, packet_size):
             self._refuse(node_id, "continues a message that is too long")
-            assembly.parts = None
         if fragmented and count == 1:
             assembly.expected = fragmented
             self._assemblies[node_id] = assembly
             return None
-        self._assemblies.pop(node_id, None)
-        return None if assembly.parts is None else memoryview(b"".join(assembly.parts))
+        return memoryview(b"".join(assembly.parts)) if assembly.complete else None
 
     def _begin(self, node_id: NodeId, part: memoryview, packet_size: int, fragmented: int) -> None:
-        assembly = self._assemblies[node_id] = _Assembly()
-        assembly.expected = fragmented
-        assembly.parts = []
-        self._keep(assembly, part, packet_size)
-
-    @staticmethod
-    def _keep(assembly: _Assembly, part: memoryview, packet_size: int) -> bool:
-        """Add a part within the limits. A short one is copied: a view would keep its whole packet alive."""
-        assert assembly.parts is not None
-        assembly.size += len(part)
-        if assembly.size > MESSAGE_SIZE_MAX + 65536 or len(assembly.parts) >= _PARTS_MAX:
-            return False
-        assembly.parts.append(part if 2 * len(part) >= packet_size else bytes(part))
-        return True
+        assembly = self._assemblies[node_id] = _Assembly(fragmented, complete=True)
+        assembly.keep(part, packet_size)
 
     def _refuse(self, node_id: NodeId, why: str) -> list[tuple[bytes, memoryview]]:
         self.malformed += 1
