@@ -254,7 +254,10 @@ class VotequorumService(Service):
                 return
             self._set_waiting_for_all(False)
         self._set_quorate(self._is_quorate(tally))
-        if self.settings.wait_for_all:
+        # Compatibility: upstream starts to wait also when votes are missing because a member has not been
+        # heard yet in the synchronization under way. A quorate node whose partners change in one step then
+        # stays without quorum until all nodes are there. We wait for the end of the synchronization.
+        if self.settings.wait_for_all and (self.quorate or not self._synchronizing):
             self._set_waiting_for_all(not self.quorate)
 
     def _is_quorate(self, tally: Tally) -> bool:
@@ -467,9 +470,12 @@ class VotequorumService(Service):
         return not (self._waiting_for_poll and NodeFlags.DEVICE_REGISTERED in self.us.flags)
 
     def sync_activate(self, now_ns: int) -> None:
+        # Quorum changes are announced once, here, and not by the count.
         self.recount()
-        self._announce()
         self._synchronizing = False
+        if self.settings.wait_for_all and not self.quorate:
+            self._set_waiting_for_all(True)
+        self._announce()
 
     # --- time
 
