@@ -9,17 +9,18 @@ from random import Random
 
 LOGGING = "logging {\n  to_stderr: yes\n  to_syslog: no\n  to_logfile: no\n  timestamp: off\n}\n"
 GOOD_NUMBERS = [
-    "0", "1", "2", "5", "13", "14", "29", "30", "36", "37", "50", "60", "99", "100", "101", "150", "199", "255",
-    "256", "600", "1000", "3000", "5000", "10000", "65535", "65536", "70000", "1000000", "20000000",
+    "0", "1", "2", "5", "13", "14", "29", "30", "36", "37", "50", "60", "99", "100", "101", "150", "199",
+    "255", "256", "600", "1000", "3000", "5000", "10000", "65535", "65536", "70000", "1000000", "20000000",
     "2147483647", "2147483648", "4294967295", "+7", "007", "\v7",
 ]  # fmt: skip
 BAD_NUMBERS = [
     "4294967296", "18446744073709551615", "18446744073709551616",
-    "99999999999999999999999", "-1", "-0", "0x10", "1.5", "1e3", "12ab", "", "abc", "5 5", "7\v", "--1", "+-1", "+",
+    "99999999999999999999999", "-1", "-0", "0x10", "1.5", "1e3", "12ab", "", "abc", "5 5", "7\v", "--1",
+    "+-1", "+",
 ]  # fmt: skip
 TOTEM_NUMBERS = [
-    "token", "token_coefficient", "token_retransmit", "token_warning", "hold", "join", "send_join", "consensus",
-    "token_retransmits_before_loss_const", "merge", "downcheck", "fail_recv_const", "seqno_unchanged_const",
+    "token", "token_coefficient", "token_retransmit", "token_warning", "hold", "join", "send_join",
+    "consensus", "token_retransmits_before_loss_const", "merge", "downcheck", "fail_recv_const", "seqno_unchanged_const",
     "heartbeat_failures_allowed", "max_network_delay", "window_size", "max_messages", "miss_count_const",
     "knet_pmtud_interval", "knet_mtu", "knet_compression_threshold", "knet_compression_level", "netmtu",
     "threads", "nodeid", "rrp_token_expired_timeout", "version",
@@ -227,17 +228,56 @@ def _swap(rng: Random, lines: list[bytes], at: int) -> None:
 
 
 def _insert(rng: Random, lines: list[bytes], at: int) -> None:
-    lines.insert(at, rng.choice([
-        b"}\n", b"{\n", b":\n", b"foo\n", b"# a comment {\n", b"   # x: y\n", b"\n", b" \t \n", b"foo {\n}\n",
-        b"a: {\n", b"a } b\n", b"} # end\n", b"foo { # x\n", b"x: y # z\n", b":::\n", b"k:\n", b" : v\n", b"}:\n",
-        b"\xc3\xbc: 1\n", b"x: \xff\xfe\n", b"a\x00b: 1\n", b"\x00 ignored\n", b"x: y\r\r\n", b"\x00" + b"z" * 600,
-        b"k" * 300 + b": 1\n", b"x: " + b"y" * 506 + b"\n", b"x: " + b"y" * 507 + b"\n", b"x: " + b"y" * 508 + b"\n",
-        b"# " + b"c" * 600 + b"\n", b"a.b.c: 1\n", b"totem.version: 3\n", b"ab {\n  cd {\n    ef: 1\n  }\n}\n",
-        b"{" * 5 + b"\n", b"x {{\n", b":x {\n}\n", b"totem.interface {\n  mcastport: 77777\n}\n", b"uidgid {\n",
-        b"resources {\n  system {\n    load_15min {\n      poll_period: 5\n    }\n  }\n}\n",
-        b"config_version: abc\n", b"nodeid: 9\n", b"nodelist.node.1.ring0_addr: 10.77.0.1\n",
-        b"nodelist.node.7.name: q\n", b"unknown {\n  nodeid: 4\n}\n",
-    ]))  # fmt: skip
+    lines.insert(
+        at,
+        rng.choice(
+            [
+                b"}\n",
+                b"{\n",
+                b":\n",
+                b"foo\n",
+                b"# a comment {\n",
+                b"   # x: y\n",
+                b"\n",
+                b" \t \n",
+                b"foo {\n}\n",
+                b"a: {\n",
+                b"a } b\n",
+                b"} # end\n",
+                b"foo { # x\n",
+                b"x: y # z\n",
+                b":::\n",
+                b"k:\n",
+                b" : v\n",
+                b"}:\n",
+                b"\xc3\xbc: 1\n",
+                b"x: \xff\xfe\n",
+                b"a\x00b: 1\n",
+                b"\x00 ignored\n",
+                b"x: y\r\r\n",
+                b"\x00" + b"z" * 600,
+                b"k" * 300 + b": 1\n",
+                b"x: " + b"y" * 506 + b"\n",
+                b"x: " + b"y" * 507 + b"\n",
+                b"x: " + b"y" * 508 + b"\n",
+                b"# " + b"c" * 600 + b"\n",
+                b"a.b.c: 1\n",
+                b"totem.version: 3\n",
+                b"ab {\n  cd {\n    ef: 1\n  }\n}\n",
+                b"{" * 5 + b"\n",
+                b"x {{\n",
+                b":x {\n}\n",
+                b"totem.interface {\n  mcastport: 77777\n}\n",
+                b"uidgid {\n",
+                b"resources {\n  system {\n    load_15min {\n      poll_period: 5\n    }\n  }\n}\n",
+                b"config_version: abc\n",
+                b"nodeid: 9\n",
+                b"nodelist.node.1.ring0_addr: 10.77.0.1\n",
+                b"nodelist.node.7.name: q\n",
+                b"unknown {\n  nodeid: 4\n}\n",
+            ]
+        ),
+    )
 
 
 def _byte(rng: Random, data: bytes) -> bytes:

@@ -104,14 +104,19 @@ def _lines(raw: str) -> Iterator[tuple[int, str | Problem]]:
             yield number, line
 
 
-def _section_name(text: str) -> str:
-    """Blanks around it go, and colons and braces behind it, but never its first character."""
-    name = text.lstrip(BLANKS)
+def _name(text: str, mark: str, rest: str) -> str:
+    """The name before a mark, a colon or a brace.
+
+    Compatibility: corosync cuts the line at the last of the blanks behind the mark, then takes blanks, colons
+    and braces off the end, but never the first character. So a line that has nothing but blanks before the
+    mark, and blanks behind it, has the mark for its name.
+    """
+    name = (text + mark if rest.startswith(tuple(BLANKS)) else text).lstrip(BLANKS)
     return name.rstrip(BLANKS + ":{") or name[:1]
 
 
 def _opened(line: int, path: str, name: str, rest: str) -> Statement | Problem:
-    section = _section_name(name)
+    section = _name(name, "{", rest)
     if not section:
         return Problem(line, "Missing section name before opening bracket '{'", fatal=True)
     if rest.strip(BLANKS):
@@ -122,7 +127,7 @@ def _opened(line: int, path: str, name: str, rest: str) -> Statement | Problem:
 
 
 def _option(line: int, path: str, name: str, rest: str) -> Statement | Problem:
-    key = name.strip(BLANKS)
+    key = _name(name, ":", rest)
     if len(path) + len(key) + 1 >= PATH_LIMIT:
         return Problem(line, "New key makes total cmap path too long", fatal=False)
     return Statement(Kind.OPTION, line, f"{path}.{key}" if path else key, key, rest.strip(BLANKS))

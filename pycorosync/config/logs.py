@@ -1,4 +1,13 @@
-"""The logging section: what is logged where, with defaults and subsystems (corosync: exec/logconfig.c)."""
+"""The logging section: what is logged where, with defaults and subsystems (corosync: exec/logconfig.c).
+
+The top level holds for every subsystem; a `logger_subsys` section overrides it for one. Read from the file at
+start, and from the running map after every change of one of its keys.
+
+Compatibility: as with corosync, a `logger_subsys` section without `debug` means `debug: off` for that
+subsystem, whatever the top level says. Unlike corosync, a section's to_stderr, to_syslog and syslog_facility
+count for that subsystem only: corosync ignores the first two, and lets every section set the one facility
+that it has, to daemon if the section names none.
+"""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +16,7 @@ from typing import Final
 
 from pycorosync.config.entries import EntryMap
 from pycorosync.config.grammar import byte_length
-from pycorosync.config.host import HostFacts, get_string
+from pycorosync.config.host import HostFacts, Lookup, get_string
 from pycorosync.config.model import Debug, LoggingConfig, LogTarget
 from pycorosync.errors import Fault
 
@@ -31,6 +40,7 @@ DEFAULTS: Final = LogTarget(
     logfile=None,
     logfile_priority="info",
     syslog_priority="info",
+    syslog_facility="daemon",
     debug=Debug.OFF,
 )
 
@@ -38,17 +48,17 @@ _SUBSYSTEM_KEY: Final = re.compile(r"logging\.logger_subsys\.([^.]+)\.subsys")
 
 
 class _Reader:
-    def __init__(self, entries: EntryMap, host: HostFacts, filename: str, faults: list[Fault]) -> None:
+    def __init__(self, entries: Lookup, host: HostFacts, filename: str, faults: list[Fault]) -> None:
         self._entries = entries
         self._host = host
         self._filename = filename
         self._faults = faults
-        self.facility = "daemon"
         self.warnings: list[str] = []
 
     def fault(self, reason: str, key: str) -> None:
         text = f"parse error in config: {reason}."
-        self._faults.append(Fault(self._filename, self._entries.line(key), text))
+        line = self._entries.line(key) if isinstance(self._entries, EntryMap) else 0
+        self._faults.append(Fault(self._filename, line, text))
 
     def word(self, key: str, choices: tuple[str, ...], default: str) -> str:
         """One of the choices, else a fault."""
@@ -82,16 +92,13 @@ class _Reader:
                 f"See corosync.conf man page {instead} directive."
             )
 
-    def _read_facility(self, path: str, *, top: bool) -> None:
+    def _facility(self, path: str, inherited: str) -> str:
         value = get_string(self._entries, f"{path}.syslog_facility")
         if value is None:
-            return
+            return inherited
         if value not in FACILITIES:
             self.fault("unknown syslog facility specified", f"{path}.syslog_facility")
-        elif top:
-            # Compatibility: there is one facility for all lines; in corosync any subsystem's section sets
-            # it anew, to daemon if it names none. Here it is what the logging section says.
-            self.facility = value
+        return value
 
     def _logfile(self, path: str, inherited: str | None) -> str | None:
         value = get_string(self._entries, f"{path}.logfile")
@@ -115,7 +122,7 @@ class _Reader:
         """What holds under a path, in the order in which corosync looks at options."""
         to_stderr = self._switch(path, "to_stderr", above.to_stderr)
         to_syslog = self._switch(path, "to_syslog", above.to_syslog)
-        self._read_facility(path, top=top)
+        facility = self._facility(path, above.syslog_facility)
         self._obsolete(path, "syslog_level", "syslog_priority")
         syslog_priority = self._priority(path, "syslog_level", "syslog level", above.syslog_priority)
         # At the top a missing syslog_priority is set to info, whatever the obsolete option says.
@@ -133,6 +140,7 @@ class _Reader:
             to_logfile=to_logfile,
             logfile=logfile,
             syslog_priority=syslog_priority,
+            syslog_facility=facility,
             logfile_priority=self._priority(
                 path, "logfile_priority", "logfile priority", above.logfile_priority
             ),
@@ -153,7 +161,7 @@ class _Reader:
             yield match[1], f"logging.logger_subsys.{match[1]}"
 
 
-def log_files(entries: EntryMap) -> list[str]:
+def log_files(entries: Lookup) -> list[str]:
     """Files that the logging section wants to be opened."""
     found = [get_string(entries, "logging.logfile")]
     found += [
@@ -162,7 +170,7 @@ def log_files(entries: EntryMap) -> list[str]:
     return [path for path in dict.fromkeys(found) if path is not None]
 
 
-def read_logging(entries: EntryMap, host: HostFacts, filename: str, faults: list[Fault]) -> LoggingConfig:
+def read_logging(entries: Lookup, host: HostFacts, filename: str, faults: list[Fault]) -> LoggingConfig:
     """The logging section; faults as corosync prints them."""
     read = _Reader(entries, host, filename, faults)
     fileline = read.word("fileline", ("on", "off"), "off")
@@ -174,7 +182,6 @@ def read_logging(entries: EntryMap, host: HostFacts, filename: str, faults: list
     return LoggingConfig(
         target=target,
         subsystems=subsystems,
-        syslog_facility=read.facility,
         timestamp=timestamp,
         fileline=fileline == "on",
         function_name=function_name == "on",

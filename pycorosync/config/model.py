@@ -202,6 +202,7 @@ class LogTarget:
     logfile: str | None
     logfile_priority: str  # alert crit debug emerg err info notice warning
     syslog_priority: str
+    syslog_facility: str
     debug: Debug
 
 
@@ -211,7 +212,6 @@ class LoggingConfig:
 
     target: LogTarget
     subsystems: Mapping[str, LogTarget]
-    syslog_facility: str
     timestamp: str  # off, on or hires
     fileline: bool
     function_name: bool
