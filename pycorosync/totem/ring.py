@@ -420,7 +420,7 @@ class SingleRing(Transitions):
             self._start(Timer.TOKEN_WARNING, self._config.token_warning_ms, now_ns)
 
     def _detect_merge(self, now_ns: int) -> None:
-        if self._is_representative:
+        if self._is_representative and self._state is State.OPERATIONAL:
             self.stats.memb_merge_detect_tx += 1
             self.outputs.append(
                 Broadcast(MergeDetect(self._node_id, self._ring_id).encode(), loop_back=False)
