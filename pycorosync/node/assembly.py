@@ -14,6 +14,7 @@ from pycorosync.services.cfg.service import CfgService
 from pycorosync.services.cmap.service import CmapService
 from pycorosync.services.cpg.service import CpgService
 from pycorosync.services.cpg.zero_copy import SharedBuffers
+from pycorosync.services.outputs import QuorumChanged
 from pycorosync.services.quorum.service import QuorumService
 from pycorosync.services.resources.mon import MonService
 from pycorosync.services.resources.pload import PloadService
@@ -57,6 +58,10 @@ def build_services(
         except ConfigError:
             quorum.provider_failed(provider)
             raise
+        for output in votequorum.outputs:
+            # Of the first count: when the node carries the outputs, the quorum service is not loaded yet.
+            if isinstance(output, QuorumChanged):
+                quorum.on_quorum(output.quorate, output.members, output.ring_id, now_ns)
         yield votequorum
     yield quorum
 

@@ -60,7 +60,7 @@ class Timer(Enum):
 
 
 class VotequorumService(Service):
-    """Service 5. `start` comes once, before the first ring; `stop` when the daemon is about to leave it.
+    """Service 5. `start` comes once, before the first ring.
 
     Changes of the configuration reach the service through trackers of the map: the node must look at
     `outputs` also after calls that were not for this service.
@@ -129,7 +129,7 @@ class VotequorumService(Service):
         cmap.track(RELOADING, TrackEvent.ADD | TrackEvent.MODIFY, self._on_configuration)
         self.send_node_info(self.us)
 
-    def stop(self, now_ns: int) -> None:
+    def on_unload(self, now_ns: int) -> None:
         """With allow_downscale, tell the others that we leave on purpose."""
         if self.settings.allow_downscale:
             self.us.flags |= NodeFlags.LEAVING

@@ -320,7 +320,7 @@ def test_downscaling_on_purpose() -> None:
     cluster = Cluster(4, allow_downscale=1)
     cluster.ring([1, 2, 3, 4])
     cluster.set_expected(1, 4)
-    cluster[4].service.stop(cluster.now_ns)
+    cluster[4].service.on_unload(cluster.now_ns)
     cluster.settle()
     assert cluster.info(1, 4).state == NodeState.LEAVING
     assert cluster.info(1).expected_votes == 3
@@ -331,7 +331,7 @@ def test_downscaling_on_purpose() -> None:
 
 def test_without_downscaling_nobody_is_told_of_the_stop() -> None:
     cluster = Cluster(2)
-    cluster[1].service.stop(cluster.now_ns)
+    cluster[1].service.on_unload(cluster.now_ns)
     assert cluster[1].service.outputs == []
 
 
