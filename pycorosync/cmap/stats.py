@@ -146,7 +146,7 @@ class _Polled:
 
     __slots__ = ("callback", "key", "last")
 
-    def __init__(self, key: str, callback: Callable[[Change], None], last: Entry | None) -> None:
+    def __init__(self, key: str, callback: Callable[[Change], object], last: Entry | None) -> None:
         self.key = key
         self.callback = callback
         self.last = last
@@ -224,7 +224,7 @@ class StatsMap:
         """Whether poll has anything to do."""
         return bool(self._trackers) or bool(self._polled)
 
-    def track(self, key: str, events: int, callback: Callable[[Change], None]) -> int:
+    def track(self, key: str, events: int, callback: Callable[[Change], object]) -> int:
         """Like Store.track, with these limits: MODIFY works for single keys, and is noticed by poll.
 
         Raises ClientError: NOT_SUPPORTED for a prefix without both ADD and DELETE, INVALID_PARAM for events

@@ -216,7 +216,7 @@ class Store:
 
     # --- watching
 
-    def track(self, key: str, events: TrackEvent, callback: Callable[[Change], None]) -> int:
+    def track(self, key: str, events: TrackEvent, callback: Callable[[Change], object]) -> int:
         """Call `callback` with each Change of `key` that is one of `events`; the handle for untrack.
 
         With PREFIX every key that begins with `key` is meant; "" then is the whole map. The key need not

@@ -24,7 +24,7 @@ class Change(NamedTuple):
     new: Entry | None
 
 
-Callback = Callable[[Change], None]
+Callback = Callable[[Change], object]
 
 _PREFIX = int(TrackEvent.PREFIX)
 _KNOWN = int(TrackEvent.ADD | TrackEvent.DELETE | TrackEvent.MODIFY | TrackEvent.PREFIX)

@@ -36,7 +36,7 @@ STORE_MAX_BYTES: Final = 64 * 1024 * 1024
 RESPONSE_MAX_BYTES: Final = 1024 * 1024
 
 Cursor = Iterator[tuple[str, Entry]]
-Callback = Callable[[Change], None]
+Callback = Callable[[Change], object]
 
 
 class _Map(Protocol):
