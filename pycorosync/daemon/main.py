@@ -22,7 +22,7 @@ from pycorosync.daemon.process import (
     log_exit,
     set_process_name,
 )
-from pycorosync.daemon.realtime import Scheduling, apply_scheduling, lock_memory
+from pycorosync.daemon.realtime import Scheduling, apply_scheduling, lock_memory, raise_descriptor_limit
 from pycorosync.daemon.ring_id_file import RingIdFile
 from pycorosync.daemon.shell import Shell
 from pycorosync.errors import ConfigError
@@ -170,6 +170,7 @@ class Daemon:
         set_process_name(arguments)
         self._log_system.start_thread()
         lock_memory()
+        raise_descriptor_limit()
         pid_file = PidFile()
         pid_file.acquire(os.getpid())
         remove_stale()

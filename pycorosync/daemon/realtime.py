@@ -19,6 +19,7 @@ from pycorosync import log
 
 MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
+DESCRIPTORS_WANTED = 65536
 CGROUP_V1_PROBE, CGROUP_V1_TASKS = "/sys/fs/cgroup/cpu/cpu.rt_runtime_us", "/sys/fs/cgroup/cpu/tasks"
 CGROUP_V2 = "/sys/fs/cgroup/cgroup.procs"
 
@@ -73,6 +74,12 @@ class System:
             resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         except ValueError as fault:  # what Python makes of EPERM here
             raise OSError(errno.EPERM, os.strerror(errno.EPERM)) from fault
+
+    def descriptor_limits(self) -> tuple[int, int]:
+        return resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def set_descriptor_limits(self, limits: tuple[int, int]) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
     def lock_memory(self, flags: int) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -152,6 +159,20 @@ def lock_memory(system: System | None = None) -> bool:
         lambda: system.lock_memory(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT),
         "Could not lock memory of service to avoid page faults",
     )
+
+
+def raise_descriptor_limit(system: System | None = None) -> None:
+    """Have as many descriptors as the administrator allows, within reason.
+
+    corosync does not do this: it maps the zero-copy buffers of its clients, of which one may have thousands,
+    where this daemon keeps a descriptor of each.
+    """
+    system = system or System()
+    soft, hard = system.descriptor_limits()
+    wanted = DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(DESCRIPTORS_WANTED, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    _attempt(lambda: system.set_descriptor_limits((wanted, hard)), "Could not raise the limit of open files")
 
 
 def _attempt(action: Callable[[], None], text: str) -> bool:

@@ -6,10 +6,14 @@ does not end the daemon with SIGBUS.
 
 Compatibility: corosync opens, truncates and unlinks whatever path a client names. Here only a file of
 libcpg's name, in one of its two folders, that belongs to the client is taken.
+
+Such a file loses its name even when there is no room for it: libcpg does not look at the answer, and leaves
+the file behind for ever.
 """
 
 import os
 import re
+import resource
 import stat
 from typing import Final
 
@@ -19,14 +23,23 @@ from pycorosync.types import Buffer
 
 FOLDERS: Final = (b"/dev/shm", b"/var/run", b"/run")
 _NAME: Final = re.compile(rb"corosync_zerocopy-[A-Za-z0-9]{6}")
-FILES_MAX: Final = 512  # for all clients together
+FILES_MAX: Final = 16384  # for all clients together; each costs a descriptor
+
+
+def capacity(descriptors_max: int) -> int:
+    """How many files, in a process that may have so many descriptors: its clients need some too."""
+    return min(FILES_MAX, descriptors_max // 2)
 
 
 class ZeroCopyBuffers:
     """Stands behind services/cpg's SharedBuffers."""
 
-    def __init__(self, folders: tuple[bytes, ...] = FOLDERS) -> None:
+    def __init__(self, folders: tuple[bytes, ...] = FOLDERS, files_max: int | None = None) -> None:
+        """`files_max` None: what the process's limit of descriptors, which is read now, leaves room for."""
         self._folders = folders
+        if files_max is None:
+            files_max = capacity(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self._files_max = files_max
         self._descriptors: dict[int, int] = {}
         self._last_handle = 0
         self._memory = bytearray()
@@ -36,12 +49,13 @@ class ZeroCopyBuffers:
         folder, _, name = path.rpartition(b"/")
         if folder not in self._folders or not _NAME.fullmatch(name):
             raise ClientError(CsError.INVALID_PARAM)
-        if len(self._descriptors) >= FILES_MAX:
-            raise ClientError(CsError.NO_RESOURCES)
         try:
             descriptor = _take_over(folder, name, size, uid)
         except OSError as fault:
             raise ClientError(CsError.ACCESS) from fault
+        if len(self._descriptors) >= self._files_max:
+            os.close(descriptor)
+            raise ClientError(CsError.NO_RESOURCES)
         self._last_handle += 1
         self._descriptors[self._last_handle] = descriptor
         return self._last_handle

@@ -16,6 +16,7 @@ from pycorosync.daemon.realtime import (
     apply_scheduling,
     lock_memory,
     parse_priority,
+    raise_descriptor_limit,
 )
 
 
@@ -24,6 +25,7 @@ class FakeSystem(System):
 
     def __init__(self, files: tuple[str, ...] = (CGROUP_V2,), **refuse: int) -> None:
         self.done: list[tuple[str, object]] = []
+        self.limits = 1024, 1024
         self._files = files
         self._refuse = refuse
 
@@ -56,6 +58,12 @@ class FakeSystem(System):
 
     def lock_memory(self, flags: int) -> None:
         self._do("mlock", flags)
+
+    def descriptor_limits(self) -> tuple[int, int]:
+        return self.limits
+
+    def set_descriptor_limits(self, limits: tuple[int, int]) -> None:
+        self._do("nofile", limits)
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -149,3 +157,30 @@ def test_memory_is_locked_page_by_page(caplog: pytest.LogCaptureFixture) -> None
 def test_a_refused_lock_is_only_logged(caplog: pytest.LogCaptureFixture, refuse: str, text: str) -> None:
     assert not lock_memory(FakeSystem((), **{refuse: 1}))
     assert lines(caplog) == [f"{text}: Operation not permitted (1)"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "wanted"),
+    [
+        ((1024, 524288), (65536, 524288)),
+        ((1024, 20000), (20000, 20000)),
+        ((1024, -1), (65536, -1)),
+        ((1024, 1024), None),
+        ((100000, 524288), None),
+        ((-1, -1), None),
+    ],
+)
+def test_descriptors_up_to_what_the_administrator_allows(
+    limits: tuple[int, int], wanted: tuple[int, int] | None
+) -> None:
+    system = FakeSystem()
+    system.limits = limits
+    raise_descriptor_limit(system)
+    assert system.done == ([("nofile", wanted)] if wanted else [])
+
+
+def test_descriptors_that_cannot_be_had(caplog: pytest.LogCaptureFixture) -> None:
+    system = FakeSystem(nofile=1)
+    system.limits = 1024, 4096
+    raise_descriptor_limit(system)
+    assert lines(caplog) == ["Could not raise the limit of open files: Operation not permitted (1)"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pycorosync.cs_error import CsError
-from pycorosync.daemon.zero_copy import FILES_MAX, ZeroCopyBuffers
+from pycorosync.daemon.zero_copy import FILES_MAX, ZeroCopyBuffers, capacity
 from pycorosync.errors import ClientError
 from pycorosync.services.cpg.zero_copy import SharedBuffers
 
@@ -113,16 +113,25 @@ def test_refusals_cost_no_descriptors(tmp_path: Path, buffers: ZeroCopyBuffers) 
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_there_are_only_so_many(tmp_path: Path, buffers: ZeroCopyBuffers) -> None:
-    handles = {buffers.open(make(tmp_path), 100, ME) for _ in range(FILES_MAX)}
-    assert len(handles) == FILES_MAX
+def test_there_are_only_so_many_and_one_too_many_leaves_nothing(tmp_path: Path) -> None:
+    buffers = ZeroCopyBuffers((os.fsencode(tmp_path),), files_max=20)
+    handles = {buffers.open(make(tmp_path), 100, ME) for _ in range(20)}
+    assert len(handles) == 20
     path = make(tmp_path)
+    before = len(os.listdir("/proc/self/fd"))
     assert refused(buffers, path) is CsError.NO_RESOURCES
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert not os.path.exists(path)
     for handle in handles:
         buffers.close(handle)
-    again = buffers.open(path, 100, ME)
+    again = buffers.open(make(tmp_path), 100, ME)
     assert again not in handles
     buffers.close(again)
+
+
+def test_the_clients_keep_descriptors() -> None:
+    assert capacity(1024) == 512
+    assert capacity(1 << 20) == FILES_MAX
 
 
 def test_a_closed_handle_is_gone(tmp_path: Path, buffers: ZeroCopyBuffers) -> None:

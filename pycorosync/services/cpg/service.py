@@ -41,7 +41,7 @@ from pycorosync.wire.fixed import NATIVE
 LOG = subsystem("CPG")
 
 LISTINGS_MAX: Final = 256  # iterations that a client may have open
-BUFFERS_MAX: Final = 64  # zero-copy buffers that a client may have; each costs the daemon a descriptor
+BUFFERS_MAX: Final = 4096  # zero-copy buffers that a client may have; each costs the daemon a descriptor
 # A shared buffer begins with its header and the head of a multicast request.
 _REQUEST_AT: Final = messages.ZERO_COPY_HEADER.size
 _MESSAGE_AT: Final = _REQUEST_AT + MCAST_REQUEST.size
@@ -366,11 +366,12 @@ class CpgService(Service):
         # A client that goes on finds no address in its buffer, and learns of it when it sends.
         if not _MESSAGE_AT <= request.map_bytes < 1 << 31:
             raise ClientError(CsError.INVALID_PARAM)
-        if len(client.buffers) >= BUFFERS_MAX:
-            raise ClientError(CsError.NO_RESOURCES)
         buffers = self.shared_buffers
+        # Opened first in every case: that takes the file's name away, which the client never does.
         handle = buffers.open(path, request.map_bytes, client.uid)
         try:
+            if len(client.buffers) >= BUFFERS_MAX:
+                raise ClientError(CsError.NO_RESOURCES)
             head = messages.ZERO_COPY_HEADER.encode(request.map_bytes, handle)
             buffers.write(handle, head, 0)
         except ClientError:

@@ -16,7 +16,8 @@ class SharedBuffers(Protocol):
     def open(self, path: bytes, size: int, uid: int) -> int:
         """Take over the file that a client of `uid` has made, of at least `size` bytes; returns a handle.
 
-        The file loses its name. Handles are not 0 and are not used again while the daemon lives.
+        The file loses its name, even where there is no room for it. Handles are not 0 and are not used again
+        while the daemon lives.
         """
 
     def write(self, handle: int, data: Buffer, offset: int) -> None:

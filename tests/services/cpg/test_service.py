@@ -565,6 +565,8 @@ def test_zero_copy_refusals() -> None:
         files[b"%d" % number] = bytearray(56)
         assert zero_copy_alloc(a, b"%d" % number, 56) is CsError.OK
     assert zero_copy_alloc(a, b"/dev/shm/x", 56) is CsError.NO_RESOURCES
+    assert b"/dev/shm/x" not in files  # its name is taken all the same
+    assert len(memory(cluster, 1).open_files) == BUFFERS_MAX
     execute = CpgRequest.ZERO_COPY_EXECUTE, messages.ZERO_COPY_EXECUTE_REQUEST
     assert a.error(*execute, 1) is CsError.NOT_EXIST  # in no group
     b.join(b"g")
