@@ -242,19 +242,19 @@ def decode(frame: Buffer) -> tuple[MessageType, Message]:
     order = byte_order(frame)
     if frame[2] != VERSION:
         raise MalformedMessage(f"Message received has unsupported version {frame[2]}... Ignoring")
-    decoder = _DECODERS.get(frame[3])
-    if decoder is None:
+    known = _DECODERS.get(frame[3])
+    if known is None:
         raise MalformedMessage(f"Message received has wrong type...  ignoring {frame[3]}.")
-    return MessageType(frame[3]), decoder(frame, order)
+    kind, decoder = known
+    return kind, decoder(frame, order)
 
 
 def byte_order(frame: Buffer) -> str:
     """The sender's byte order, by the magic in the first two bytes; raises MalformedMessage."""
-    match frame[0], frame[1]:
-        case 0x70, 0xC0:
-            return LITTLE
-        case 0xC0, 0x70:
-            return BIG
+    if frame[0] == 0x70 and frame[1] == 0xC0:
+        return LITTLE
+    if frame[0] == 0xC0 and frame[1] == 0x70:
+        return BIG
     raise MalformedMessage(
         f"Message received has bad magic number (probably sent by {_guess(frame)}).. Ignoring"
     )
@@ -342,13 +342,13 @@ def write_mcast_header(
     )  # fmt: skip
 
 
-_DECODERS: dict[int, Callable[[Buffer, str], Message]] = {
-    MessageType.ORF_TOKEN: decode_orf_token,
-    MessageType.MCAST: decode_mcast,
-    MessageType.MERGE_DETECT: decode_merge_detect,
-    MessageType.JOIN: decode_join,
-    MessageType.COMMIT_TOKEN: decode_commit_token,
-    MessageType.HOLD_CANCEL: decode_hold_cancel,
+_DECODERS: dict[int, tuple[MessageType, Callable[[Buffer, str], Message]]] = {
+    0: (MessageType.ORF_TOKEN, decode_orf_token),
+    1: (MessageType.MCAST, decode_mcast),
+    2: (MessageType.MERGE_DETECT, decode_merge_detect),
+    3: (MessageType.JOIN, decode_join),
+    4: (MessageType.COMMIT_TOKEN, decode_commit_token),
+    5: (MessageType.HOLD_CANCEL, decode_hold_cancel),
 }
 
 

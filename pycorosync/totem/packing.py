@@ -12,8 +12,8 @@ between the transitional configuration and the end of synchronization, so that n
     flush() / backlog / next_frame()        the ring's side, at a token
 
 A frame is one bytearray: 45 bytes of room for the mcast header, the packet header, lengths, data. The bytes
-of a message that is larger than a packet are copied once, straight into frames; the rest of it, and small
-messages, are copied once into the half-filled packet and joined with the others when that is closed.
+of a large message are copied once, straight into frames that are closed at once; small messages are copied
+into the half-filled packet and joined with the others when that is closed.
 
 Unpacker: whole messages come out as views into the packet; only fragments are put together, by one join.
 
@@ -47,6 +47,7 @@ TOO_BIG: Final = -1
 _PACKET_HEADER = struct.Struct("=hhBBH")  # version, type, fragmented, continuation, count
 _PACKET_HEADER_SIZE: Final = 8
 _FRAME_HEAD_ROOM: Final = bytes(MCAST.size)
+_LARGE: Final = 16384  # from here on copying costs more than a packet of one's own
 _PARTS_MAX: Final = 4096  # fragments of one message: no honest sender needs more than 800
 
 
@@ -107,7 +108,7 @@ class Packer:
         prefix = self._prefixes[group]
         size = len(prefix) + len(head) + len(body)
         used = lane.used + 2 + size
-        if used > self._payload_size:
+        if used > self._payload_size or size >= _LARGE:
             return self._add_across(lane, prefix + bytes(head), body)
         lane.parts.append(b"".join((prefix, head, body)))
         lane.lengths.append(size)
@@ -216,16 +217,17 @@ class Packer:
         return size // self._useful_size + 1
 
     def _add_across(self, lane: _Lane, start: bytes, body: Buffer) -> bool:
-        """Take a message that does not fit into the open packet."""
+        """Take a message that is large, or does not fit into the open packet."""
         size = len(start) + len(body)
         if size > MESSAGE_SIZE_MAX or self.available < self._packets(size + 2 * len(lane.lengths)):
             return False
         limit = self._payload_size
-        left = limit - lane.used - 2
-        if left < limit // 32 and lane.parts:
-            # A few bytes are not worth a fragment: receivers would have to put the message together.
+        left, largest = limit - lane.used - 2, limit - _PACKET_HEADER_SIZE - 2
+        if lane.parts and (left < limit // 32 or (left < size <= largest and size >= _LARGE)):
+            # Neither a few bytes nor a packet that is filled anyway are worth a fragment, which receivers
+            # would have to put together.
             self._close(lane, 0)
-            left = limit - lane.used - 2
+            left = largest
         view = memoryview(body)
         taken = 0  # of start and body together
         while size - taken > left:
@@ -234,8 +236,10 @@ class Packer:
             self._close(lane, self._fragment_number())
             left = limit - lane.used - 2
         self._append(lane, start, view, taken, size)
-        if lane.parts:
-            # The body may change after this call; a view of it must not stay in the open packet.
+        # The body may change after this call; a view of it must not stay in the open packet.
+        if size - taken >= _LARGE:
+            self._close(lane, 0)
+        else:
             lane.parts[-1] = bytes(lane.parts[-1])
         return True
 

@@ -72,7 +72,7 @@ class SingleRing(Transitions):
         except MalformedMessage as fault:
             self._refuse(str(fault), now_ns)
             return
-        self._count_received(kind)
+        self.stats.received[kind] += 1
         MATRIX[self._state][kind](self, message, now_ns)
 
     def wake(self, now_ns: int) -> None:
@@ -397,7 +397,7 @@ class SingleRing(Transitions):
                 self._enter_gather(GatherReason.TOKEN_LOST_IN_RECOVERY, now_ns)
 
     def _heartbeat_missed(self, now_ns: int) -> None:
-        LOG.debug("HeartBeat Timer expired Invoking token loss mechanism in state %s", self._state.value)
+        LOG.debug("HeartBeat Timer expired Invoking token loss mechanism in state %d", self._state)
         self._token_lost(now_ns)
 
     def _consensus_expired(self, now_ns: int) -> None:
@@ -426,10 +426,6 @@ class SingleRing(Transitions):
                 Broadcast(MergeDetect(self._node_id, self._ring_id).encode(), loop_back=False)
             )
 
-    def _count_received(self, kind: MessageType) -> None:
-        name = _RECEIVED_COUNTERS[kind]
-        setattr(self.stats, name, getattr(self.stats, name) + 1)
-
     def _refuse(self, why: str, now_ns: int) -> None:
         """Drop a frame that makes no sense; at most one log line a second."""
         self.stats.rx_msg_dropped += 1
@@ -456,15 +452,6 @@ class SingleRing(Transitions):
         """A message that might have meant something, but comes at the wrong time."""
         self.stats.rx_msg_dropped += 1
 
-
-_RECEIVED_COUNTERS = {
-    MessageType.ORF_TOKEN: "orf_token_rx",
-    MessageType.MCAST: "mcast_rx",
-    MessageType.MERGE_DETECT: "memb_merge_detect_rx",
-    MessageType.JOIN: "memb_join_rx",
-    MessageType.COMMIT_TOKEN: "memb_commit_token_rx",
-    MessageType.HOLD_CANCEL: "token_hold_cancel_rx",
-}
 
 # What to do with each message in each state; protocol/states/totem.md gives the reasons.
 MATRIX: dict[State, dict[MessageType, Callable[[SingleRing, Any, int], None]]] = {

@@ -1,14 +1,16 @@
 """The ring's states, and the reasons for looking for a new one (corosync: exec/totemsrp.c)."""
 
-from enum import Enum, IntEnum
+from enum import IntEnum
 
 
-class State(Enum):
-    OFFLINE = "offline"  # not started, or has left: hears and says nothing
-    OPERATIONAL = "operational"  # in a ring: the token goes round and messages are delivered
-    GATHER = "gather"  # agreeing on who will be in the next ring
-    COMMIT = "commit"  # agreed; the commit token collects what each member has
-    RECOVERY = "recovery"  # the new ring brings its members' old messages up to date
+class State(IntEnum):
+    """The numbers are those in corosync's log lines."""
+
+    OFFLINE = 0  # not started, or has left: hears and says nothing
+    OPERATIONAL = 1  # in a ring: the token goes round and messages are delivered
+    GATHER = 2  # agreeing on who will be in the next ring
+    COMMIT = 3  # agreed; the commit token collects what each member has
+    RECOVERY = 4  # the new ring brings its members' old messages up to date
 
 
 class GatherReason(IntEnum):

@@ -36,12 +36,16 @@ class RingStats:
     """What the ring counts. Each attribute of COUNTERS is a key of stats.srp."""
 
     COUNTERS = (
-        "orf_token_tx", "orf_token_rx", "memb_merge_detect_tx", "memb_merge_detect_rx",
-        "memb_join_tx", "memb_join_rx", "mcast_tx", "mcast_retx", "mcast_rx",
-        "memb_commit_token_tx", "memb_commit_token_rx",
-        "token_hold_cancel_tx", "token_hold_cancel_rx", "operational_entered", "operational_token_lost",
+        "orf_token_tx", "memb_merge_detect_tx", "memb_join_tx", "mcast_tx", "mcast_retx",
+        "memb_commit_token_tx", "token_hold_cancel_tx", "operational_entered", "operational_token_lost",
         "gather_entered", "gather_token_lost", "commit_entered", "commit_token_lost", "recovery_entered",
         "recovery_token_lost", "consensus_timeouts", "rx_msg_dropped",
+    )  # fmt: skip
+
+    # The same for frames that came, by MessageType.
+    RECEIVED = (
+        "orf_token_rx", "mcast_rx", "memb_merge_detect_rx", "memb_join_rx", "memb_commit_token_rx",
+        "token_hold_cancel_rx",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -49,12 +53,10 @@ class RingStats:
 
     def clear(self) -> None:
         """All counters back to zero (corosync-cmapctl -C totem)."""
-        self.orf_token_tx = self.orf_token_rx = 0
-        self.memb_merge_detect_tx = self.memb_merge_detect_rx = 0
-        self.memb_join_tx = self.memb_join_rx = 0
-        self.mcast_tx = self.mcast_retx = self.mcast_rx = 0
-        self.memb_commit_token_tx = self.memb_commit_token_rx = 0
-        self.token_hold_cancel_tx = self.token_hold_cancel_rx = 0
+        self.received = [0] * len(self.RECEIVED)
+        self.orf_token_tx = self.memb_merge_detect_tx = self.memb_join_tx = 0
+        self.mcast_tx = self.mcast_retx = 0
+        self.memb_commit_token_tx = self.token_hold_cancel_tx = 0
         self.operational_entered = self.operational_token_lost = 0
         self.gather_entered = self.gather_token_lost = 0
         self.commit_entered = self.commit_token_lost = 0
@@ -84,6 +86,8 @@ class RingStats:
         """All keys of stats.srp with their present values."""
         for name in self.COUNTERS:
             yield Entry(f"stats.srp.{name}", UINT64, getattr(self, name))
+        for name, count in zip(self.RECEIVED, self.received, strict=True):
+            yield Entry(f"stats.srp.{name}", UINT64, count)
         interval_ms, workload_ms, backlog = self._averages()
         since_ms = now_ns // NS_PER_MS - self.last_token_ms
         yield Entry("stats.srp.time_since_token_last_received", UINT64, since_ms)

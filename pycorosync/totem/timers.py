@@ -1,21 +1,20 @@
 """The ring's timers and their deadlines (corosync: the timer_* handles of exec/totemsrp.c)."""
 
-from enum import Enum, unique
+from enum import IntEnum, auto
 
 
-@unique
-class Timer(Enum):
+class Timer(IntEnum):
     """Each timer and what its end means."""
 
-    TOKEN = "token"  # no token came: the ring is broken; in GATHER: consensus did not lead to a ring
-    TOKEN_WARNING = "token_warning"  # most of the token timeout has passed: tell the operator
-    TOKEN_RETRANSMIT = "token_retransmit"  # the token that we sent has not come round: send it again
-    TOKEN_HOLD = "token_hold"  # the idle ring's token was held long enough: send it on
-    MERGE_DETECT = "merge_detect"  # the ring has been idle: tell other rings that we are here
-    JOIN = "join"  # repeat our join message
-    SEND_JOIN = "send_join"  # the random delay before a join message is over
-    CONSENSUS = "consensus"  # those who have not agreed by now count as failed
-    HEARTBEAT = "heartbeat"  # several tokens are overdue: do not wait for the token timeout
+    TOKEN = auto()  # no token came: the ring is broken; in GATHER: consensus did not lead to a ring
+    TOKEN_WARNING = auto()  # most of the token timeout has passed: tell the operator
+    TOKEN_RETRANSMIT = auto()  # the token that we sent has not come round: send it again
+    TOKEN_HOLD = auto()  # the idle ring's token was held long enough: send it on
+    MERGE_DETECT = auto()  # the ring has been idle: tell other rings that we are here
+    JOIN = auto()  # repeat our join message
+    SEND_JOIN = auto()  # the random delay before a join message is over
+    CONSENSUS = auto()  # those who have not agreed by now count as failed
+    HEARTBEAT = auto()  # several tokens are overdue: do not wait for the token timeout
 
 
 class Timers:

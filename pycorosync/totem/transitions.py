@@ -215,11 +215,12 @@ class Transitions:
             self._start(Timer.MERGE_DETECT, self._config.merge_ms, now_ns)
 
     def _restart_token_timers(self, now_ns: int) -> None:
-        config = self._config
-        self._start(Timer.TOKEN, config.token_ms, now_ns)
+        config, timers = self._config, self._timers
+        token_ns = config.token_ms * MS
+        timers.set(Timer.TOKEN, now_ns + token_ns)
         if config.token_warning_percent:
-            self._start(Timer.TOKEN_WARNING, config.token_warning_ms, now_ns)
-        self._start(Timer.TOKEN_RETRANSMIT, config.token_retransmit_ms, now_ns)
+            timers.set(Timer.TOKEN_WARNING, now_ns + token_ns * config.token_warning_percent // 100)
+        timers.set(Timer.TOKEN_RETRANSMIT, now_ns + config.token_retransmit_ms * MS)
 
     def _send_join(self, now_ns: int) -> None:
         """Send our join, after a random delay if one is configured."""

@@ -244,7 +244,7 @@ class Network:
 
     def describe(self) -> str:
         return "\n".join(
-            f"{node_id}: {member.ring.state.value} {member.ring.ring_id} members={member.members} "
+            f"{node_id}: {member.ring.state.name} {member.ring.ring_id} members={member.members} "
             f"proc={sorted(member.ring.proc)} waiting_for={member.waiting_for}"
             for node_id, member in sorted(self.members.items())
         )

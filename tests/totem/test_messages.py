@@ -106,6 +106,14 @@ def test_both_byte_orders(message: Encodable, order: str) -> None:
     assert fields_of(decode(frame)[1]) == fields_of(message)
 
 
+def test_the_largest_cluster_fits() -> None:
+    everybody = tuple(range(1, NODES_MAX + 1))
+    join = Join(1, 1, 5, everybody, everybody)
+    assert decode(join.encode())[1] == join
+    commit = CommitToken(1, 1, RING, 0, everybody, (CommitEntry.empty(),) * NODES_MAX)
+    assert decode(commit.encode())[1] == commit
+
+
 def test_an_mcast_of_ours_is_written_in_our_order() -> None:
     frame = bytearray(45) + b"payload"
     write_mcast_header(frame, 3, 0xFFFFFFFE, 11, RING, RECOVERY_COPY)

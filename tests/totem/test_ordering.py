@@ -146,6 +146,25 @@ def test_messages_that_only_survivors_hold_are_recovered() -> None:
     check_all(survivors)
 
 
+@pytest.mark.parametrize("loss", [0.0, 0.1])
+def test_hundreds_of_messages_are_recovered(loss: float) -> None:
+    # T03, T23: more than a visit can send or a list of requests can hold, with holes, and losses on the way.
+    network, senders = formed(seed=49, payload=1410)
+    network.drop = lambda source, target, frame: (
+        source == 1 and target == 3 and bytes(frame)[3] == MessageType.MCAST
+    )
+    for _ in range(40):
+        senders.send(1, 15_000)
+    network.run_until(lambda: len(network.members[2].delivered) == 40)
+    network.crash(1)
+    network.loss = loss
+    network.form(2, 3, within_ms=60_000)
+    network.loss = 0.0
+    assert [d.message for d in network.members[3].delivered] == senders.sent
+    check_all([network.members[2], network.members[3]])
+    assert len(network.members[3].ring._window) < 400
+
+
 def test_recovery_copies_contain_the_old_frames() -> None:
     network, senders = formed(seed=44)
     copies = []

@@ -76,6 +76,16 @@ def test_a_body_may_change_after_it_was_added() -> None:
         assert carry(packer, unpacker) == [(b"a", b"x" * size)]
 
 
+def test_a_large_message_that_fits_a_packet_is_not_split() -> None:
+    packer, unpacker = normal()
+    for size in (100, 40_000, 40_000, 100):
+        assert packer.add(b"", bytes(size))
+    frames = frames_of(packer)
+    assert [struct.unpack_from("<BBH", frame, 49) for frame in frames] == [(0, 0, 2), (0, 0, 1), (0, 0, 1)]
+    found = [len(m) for frame in frames for _, m in unpacker.feed(1, memoryview(frame)[45:])]
+    assert found == [100, 40_000, 40_000, 100]
+
+
 def test_whole_messages_are_views_into_the_frame() -> None:
     packer, unpacker = normal()
     packer.add(b"one")
