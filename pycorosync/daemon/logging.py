@@ -9,7 +9,8 @@ subsystem. Lines to stderr use the log file's threshold. Syslog gets debug lines
 debug, as libqb does, because most syslogs drop debug.
 
 Compatibility: with `timestamp: off` corosync prints the level in the log file directly behind `corosync`;
-we print a blank between the two.
+we print a blank between the two. A change at run time that names a bad value is refused as a whole and
+logged; corosync drops what comes after that value, and says nothing.
 """
 
 import logging
@@ -17,12 +18,14 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
 from types import FrameType
 
 from pycorosync import log
-from pycorosync.daemon.log_settings import SECTION, LogConfigError, LogSettings, read_settings
+from pycorosync.config.host import HostFacts, Lookup
+from pycorosync.config.logs import read_logging
+from pycorosync.config.model import Debug, LoggingConfig, LogTarget
 from pycorosync.daemon.log_writer import FileTarget, LogWriter, StderrTarget, SyslogTarget, Target
+from pycorosync.errors import Fault
 
 LINE_CHARACTERS_MAX = 4096
 NOTHING = log.EMERG + 1  # a threshold that no line reaches
@@ -35,8 +38,25 @@ LEVELS = {
     log.DEBUG: ("debug  ", 6), log.TRACE: ("trace  ", 7),
 }  # fmt: skip
 
+# The names of corosync's configuration.
+PRIORITIES = {
+    "emerg": log.EMERG, "alert": log.ALERT, "crit": log.CRIT, "err": log.ERROR, "warning": log.WARNING,
+    "notice": log.NOTICE, "info": log.INFO, "debug": log.DEBUG,
+}  # fmt: skip
+DEBUG_LEVELS = {Debug.OFF: None, Debug.ON: log.DEBUG, Debug.TRACE: log.TRACE}
+# As syslog numbers them.
+FACILITIES = {
+    "kern": 0, "user": 1, "mail": 2, "daemon": 3, "auth": 4, "syslog": 5, "lpr": 6, "news": 7, "uucp": 8,
+    "cron": 9, "authpriv": 10, "ftp": 11, "local0": 16, "local1": 17, "local2": 18, "local3": 19,
+    "local4": 20, "local5": 21, "local6": 22, "local7": 23,
+}  # fmt: skip
+
 MAIN = log.subsystem("MAIN")
 ROOT = logging.getLogger("corosync")
+
+
+class LogConfigError(Exception):
+    """The logging section cannot be put into force; the text is corosync's."""
 
 
 class _Route:
@@ -53,14 +73,16 @@ class _Route:
         "syslog_threshold",
     )
 
-    def __init__(self, name: str, settings: LogSettings, file: FileTarget | None) -> None:
-        where = settings.of(name)
+    def __init__(self, name: str, where: LogTarget, file: FileTarget | None) -> None:
         self.field = f"[{name[:6]:<6}]"
         self.file = file if where.to_logfile else None
         self.stderr = where.to_stderr
         self.syslog = where.to_syslog
-        self.facility = where.facility
-        self.file_threshold, self.syslog_threshold = where.file_threshold, where.syslog_threshold
+        self.facility = FACILITIES[where.syslog_facility]
+        # What debug asks for replaces both thresholds; stderr shares the log file's.
+        debug = DEBUG_LEVELS[where.debug]
+        self.file_threshold = PRIORITIES[where.logfile_priority] if debug is None else debug
+        self.syslog_threshold = PRIORITIES[where.syslog_priority] if debug is None else debug
         wanted = [self.syslog_threshold] if self.syslog else []
         if self.stderr or self.file:
             wanted.append(self.file_threshold)
@@ -70,21 +92,22 @@ class _Route:
 class LogSystem(logging.Handler):
     """All logging of the daemon: one handler for the loggers of pycorosync.log.
 
-    Life: install(), configure() with the logging.* keys, start_thread() after the last fork, then configure()
-    on every change and reopen() after a rotation; close() at the end. Nothing is logged before configure().
+    Life: install(), configure(), start_thread() after the last fork, then change() when a key has changed and
+    reopen() after a rotation; close() at the end. Nothing is logged before configure().
     """
 
     def __init__(
         self, *, hostname: str | None = None, stderr_fd: int = 2, syslog_path: str = "/dev/log"
     ) -> None:
         super().__init__()
-        self.settings: LogSettings | None = None
+        self.settings: LoggingConfig | None = None
         self.writer = LogWriter()
         self.broken = 0  # lines that could not even be formatted: our own fault
         self._hostname = hostname or _hostname()
         self._stderr = StderrTarget(stderr_fd)
         self._syslog = SyslogTarget(syslog_path)
         self._files: dict[str, FileTarget] = {}
+        self._logfile: str | None = None
         self._routes: dict[str, _Route] = {}
         self._lost_reported = 0
         self._second = -1
@@ -103,25 +126,26 @@ class LogSystem(logging.Handler):
         for name in log.SUBSYSTEMS:
             logging.getLogger(f"corosync.{name}").setLevel(NOTHING)
 
-    def configure(self, values: Mapping[str, str]) -> None:
-        """Put the string keys `logging.*` into force; other keys are ignored.
+    def configure(self, settings: LoggingConfig) -> None:
+        """Put the settings into force.
 
-        Raises LogConfigError for a bad value or a log file that cannot be opened: then nothing has changed.
+        Raises LogConfigError for a log file that cannot be opened: then nothing has changed.
         """
-        in_use = self.settings.top.logfile if self.settings else None
-        settings = read_settings({k: v for k, v in values.items() if k.startswith(SECTION)}, in_use)
-        wanted = {settings.of(name).logfile for name in log.SUBSYSTEMS if settings.of(name).to_logfile}
-        files = {path: self._file(path) for path in sorted(path for path in wanted if path)}
+        # A log file whose key was deleted at run time stays in use, as with corosync.
+        logfile = settings.target.logfile or self._logfile
+        paths = {name: settings.of(name).logfile or logfile for name in log.SUBSYSTEMS}
+        wanted = {path for name, path in paths.items() if path and settings.of(name).to_logfile}
+        files = {path: self._file(path) for path in sorted(wanted)}
         for path, target in self._files.items():
             if path not in files:
                 self.writer.close_target(target)
         self._files = files
+        self._logfile = logfile
         self.settings = settings
-        self._routes = {name: self._route(name, settings) for name in log.SUBSYSTEMS}
-        for name, route in self._routes.items():
+        for name in log.SUBSYSTEMS:
+            route = _Route(name, settings.of(name), files.get(paths[name] or ""))
+            self._routes[name] = route
             logging.getLogger(f"corosync.{name}").setLevel(route.level)
-        for text in settings.warnings:
-            MAIN.warning("%s", text)
 
     def _file(self, path: str) -> FileTarget:
         if path in self._files:
@@ -132,13 +156,14 @@ class LogSystem(logging.Handler):
             reason, number = (fault.strerror, fault.errno) if isinstance(fault, OSError) else (str(fault), 22)
             raise LogConfigError(f"Can't open logfile '{path}' for reason: {reason} ({number})") from fault
 
-    def _route(self, name: str, settings: LogSettings) -> _Route:
-        return _Route(name, settings, self._files.get(settings.of(name).logfile or ""))
-
-    def change(self, values: Mapping[str, str]) -> None:
-        """configure() for a change at run time: a bad value is logged and the old settings stay."""
+    def change(self, running: Lookup) -> None:
+        """configure() from the keys of the running map: a bad value is logged and the old settings stay."""
+        faults: list[Fault] = []
+        settings = read_logging(running, HostFacts(), "", faults)
         try:
-            self.configure(values)
+            if faults:
+                raise LogConfigError(faults[0].text)
+            self.configure(settings)
         except LogConfigError as fault:
             MAIN.error("Unable to change the logging configuration: %s", fault)
 
@@ -161,6 +186,14 @@ class LogSystem(logging.Handler):
                 file.close()
             self._files = {}
         super().close()
+
+    def last_words(self, text: str) -> None:
+        """Why the daemon cannot start, to stderr and syslog: said before the logging section is known."""
+        now = time.localtime()
+        stamp = f"{MONTHS[now.tm_mon - 1]} {now.tm_mday:2} {now.tm_hour:02}:{now.tm_min:02}:{now.tm_sec:02}"
+        head = f"<{FACILITIES['daemon'] << 3 | LEVELS[log.ERROR][1]}>{stamp} corosync[{os.getpid()}]: "
+        self._stderr.write(text.encode(errors="surrogateescape"))
+        self._syslog.write((head + text).encode(errors="surrogateescape"))
 
     @property
     def failures(self) -> int:
@@ -219,7 +252,7 @@ class LogSystem(logging.Handler):
             return f"{self._second_text}.{int((record.created - second) * 1000):03} "
         return self._second_text + " "
 
-    def _place(self, settings: LogSettings) -> str:
+    def _place(self, settings: LoggingConfig) -> str:
         """` file:function:line`, as far as asked for."""
         if not settings.fileline and not settings.function_name:
             return ""

@@ -1,7 +1,7 @@
 """The daemon as a process: exit statuses, background, pid file, name, directory (corosync: exec/main.c).
 
 Every function here raises StartError with the status and the log line that corosync has for the case; main
-logs the line and ends with exit_with().
+logs the line, and ends the process.
 """
 
 import ctypes
@@ -9,15 +9,15 @@ import errno
 import fcntl
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import NoReturn
 
 from pycorosync import log
 
 PID_FILE = "/run/corosync.pid"
-STATE_DIRECTORY = "/var/lib/corosync"
 PROCESS_NAME = "corosync"
+LOCK_SOURCE = "main.c:1590"
 
 PR_SET_NAME = 15
 PR_SET_MM = 35
@@ -52,22 +52,25 @@ class ExitStatus(IntEnum):
 
 
 class StartError(Exception):
-    """The daemon cannot start or go on: `text` is the line to log (may be empty)."""
+    """The daemon cannot start or go on.
 
-    def __init__(self, status: ExitStatus, text: str = "") -> None:
+    `text`: the line to log, if it has not been logged already. `source`: the place in corosync (3.1.7) that
+    the last line of the log names; operators and support look for it.
+    """
+
+    def __init__(self, status: ExitStatus, text: str, source: str) -> None:
         super().__init__(text)
         self.status = status
         self.text = text
+        self.source = source
 
 
-def log_exit(status: ExitStatus) -> None:
-    """The last line of every run, which names the place that gave up: call it where that is decided."""
+def log_exit(status: ExitStatus, source: str = "") -> None:
+    """The last line of every run."""
     if status is ExitStatus.OK:
         LOG.notice("Corosync Cluster Engine exiting normally")
-        return
-    caller = sys._getframe(1)
-    place = f"{os.path.basename(caller.f_code.co_filename)}:{caller.f_lineno}"
-    LOG.error("Corosync Cluster Engine exiting with status %d at %s.", status, place)
+    else:
+        LOG.error("Corosync Cluster Engine exiting with status %d at %s.", status, source)
 
 
 # --- background
@@ -84,7 +87,7 @@ def daemonize() -> None:
     try:
         child = os.fork()
     except OSError as fault:
-        raise StartError(ExitStatus.FORK) from fault
+        raise StartError(ExitStatus.FORK, "", "main.c:441") from fault
     if child:
         _leave_parent()
     os.setsid()
@@ -95,7 +98,7 @@ def daemonize() -> None:
         if null > 2:
             os.close(null)
     except OSError as fault:
-        raise StartError(ExitStatus.NULL_REDIRECT) from fault
+        raise StartError(ExitStatus.NULL_REDIRECT, "", "main.c:461") from fault
 
 
 def _leave_parent() -> NoReturn:
@@ -117,9 +120,8 @@ class PidFile:
         try:
             self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as fault:
-            raise StartError(
-                ExitStatus.ACQUIRE_LOCK, "Corosync Executive couldn't create lock file."
-            ) from fault
+            text = "Corosync Executive couldn't create lock file."
+            raise StartError(ExitStatus.ACQUIRE_LOCK, text, LOCK_SOURCE) from fault
         try:
             self._lock()
         except StartError:
@@ -138,7 +140,7 @@ class PidFile:
         except OSError as fault:
             if fault.errno in (errno.EAGAIN, errno.EACCES):
                 text = "Another Corosync instance is already running."
-                raise StartError(ExitStatus.ALREADY_RUNNING, text) from fault
+                raise StartError(ExitStatus.ALREADY_RUNNING, text, LOCK_SOURCE) from fault
             raise self._failure("acquire lock", fault) from fault
 
     def _step(self, what: str, action: Callable[[], object]) -> None:
@@ -149,7 +151,7 @@ class PidFile:
 
     def _failure(self, what: str, fault: OSError) -> StartError:
         text = f"Corosync Executive couldn't {what}. Error was {fault.strerror}"
-        return StartError(ExitStatus.ACQUIRE_LOCK, text)
+        return StartError(ExitStatus.ACQUIRE_LOCK, text, LOCK_SOURCE)
 
     def release(self) -> None:
         """Remove the file, at a clean exit. The lock goes with the descriptor."""
@@ -210,11 +212,6 @@ def _argument_area() -> tuple[int, int] | None:
 # --- state directory
 
 
-def state_directory(configured: str | None, environment: Mapping[str, str]) -> str:
-    """Where ring ids and blackboxes live: system.state_dir, else what systemd made, else the default."""
-    return configured or environment.get("STATE_DIRECTORY", "").partition(":")[0] or STATE_DIRECTORY
-
-
 def enter_state_directory(path: str) -> None:
     """Make it the working directory, where a core dump would go."""
     try:
@@ -222,4 +219,4 @@ def enter_state_directory(path: str) -> None:
     except (OSError, ValueError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else fault
         text = f"Cannot chdir to state directory {path}. {reason}"
-        raise StartError(ExitStatus.STATE_DIRECTORY, text) from fault
+        raise StartError(ExitStatus.STATE_DIRECTORY, text, "main.c:1411") from fault

@@ -33,24 +33,27 @@ class RingIdFile:
             data = b""
         if len(data) == SEQUENCE.size:
             return int(SEQUENCE.unpack(data)[0])
-        verb = "create"
+        verb, source = "create", "main.c:683"
         try:
             fd = self._open()
-            verb = "write"
+            verb, source = "write", "main.c:677"
             _write(fd, 0)
         except OSError as fault:
             text = f"Couldn't {verb} ringid file '{self.path}': {fault.strerror} ({fault.errno})"
-            raise StartError(ExitStatus.STORE_RING_ID, text) from fault
+            raise StartError(ExitStatus.STORE_RING_ID, text, source) from fault
         return 0
 
     def store(self, seq: int) -> None:
         """Store the sequence of the ring that is about to be used."""
-        LOG.debug("Storing new sequence id for ring %x", seq)
+        source = "main.c:707"
         try:
-            _write(self._open(), seq)
+            fd = self._open()
+            LOG.debug("Storing new sequence id for ring %x", seq)
+            source = "main.c:718"
+            _write(fd, seq)
         except OSError as fault:
             text = f"Couldn't store new ring id {seq:x} to stable storage: {fault.strerror} ({fault.errno})"
-            raise StartError(ExitStatus.STORE_RING_ID, text) from fault
+            raise StartError(ExitStatus.STORE_RING_ID, text, source) from fault
 
     def _open(self) -> int:
         return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, MODE)

@@ -17,7 +17,7 @@ from pycorosync.daemon.expected_votes_file import ExpectedVotesFile
 from pycorosync.daemon.logging import LogSystem
 from pycorosync.daemon.loop import Loop
 from pycorosync.daemon.pause import PauseDetector
-from pycorosync.daemon.process import ExitStatus
+from pycorosync.daemon.process import ExitStatus, StartError
 from pycorosync.daemon.ring_id_file import RingIdFile
 from pycorosync.daemon.sigbus import SigbusGuard
 from pycorosync.daemon.zero_copy import ZeroCopyBuffers
@@ -41,16 +41,17 @@ SERV = subsystem("SERV")
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 # Which services go first when the daemon stops: votequorum, cmap, cfg, cpg, quorum, pload, mon, wd.
 _UNLOAD_ORDER = (5, 0, 1, 2, 3, 4, 6, 7)
+# The place in corosync (3.1.7) that the log of a killed node names.
+_KILLED_SOURCE = "cfg.c:566"
 
 
 class Shell:
-    """Runs one node until it stops; `status` then is what the process ends with."""
+    """Runs one node until it stops."""
 
     def __init__(
         self, node: Node, configuration_file: str, log_system: LogSystem, state_directory: str
     ) -> None:
         self.node = node
-        self.status: int = ExitStatus.OK
         self._configuration_file = configuration_file
         self._log_system = log_system
         self._ring_id_file = RingIdFile(state_directory, node.view.node_id)
@@ -91,7 +92,7 @@ class Shell:
         node.start(now_ns)
 
     def run(self) -> None:
-        """Serve until the node or a signal stops us."""
+        """Serve until the node or a signal stops us. Raises StartError if we cannot go on."""
         self._loop.run()
 
     def _turn(self, now_ns: int) -> int | None:
@@ -104,12 +105,11 @@ class Shell:
         deadlines = (self.node.next_deadline(), self._pauses.next_deadline(now_ns))
         return min(deadline for deadline in deadlines if deadline is not None)
 
-    def stop(self, status: int) -> None:
+    def stop(self) -> None:
         """Close the services one by one, leave the ring, and let run() return."""
         if self._stopping:
             return
         self._stopping = True
-        self.status = status
         now_ns = time.monotonic_ns()
         SERV.notice("Unloading all Corosync service engines.")
         for service_id in _UNLOAD_ORDER:
@@ -153,7 +153,7 @@ class Shell:
 
     def _read_configuration(self, _output: ReadConfiguration, now_ns: int) -> None:
         self.node.reload(read_for_reload(self._configuration_file), now_ns)
-        self._log_system.change(self._logging_values())
+        self._log_system.change(self.node.view.cmap)
 
     def _reopen_logs(self, _output: ReopenLogs, _now_ns: int) -> None:
         self._log_system.reopen()
@@ -162,7 +162,10 @@ class Shell:
         LOG.debug("blackbox requested")
 
     def _stop_daemon(self, output: StopDaemon, _now_ns: int) -> None:
-        self.stop(output.status)
+        if not output.leave:
+            # Killed by another node: nothing more may leave this one, and nothing is put in order.
+            raise StartError(ExitStatus.KILLED, "", _KILLED_SOURCE)
+        self.stop()
 
     # --- signals
 
@@ -180,17 +183,13 @@ class Shell:
         for number in self._signals.recv(64):
             if number in _STOP_SIGNALS:
                 LOG.notice("Node was shut down by a signal")
-                self.stop(ExitStatus.OK)
+                self.stop()
 
     # --- logging
 
-    def _logging_values(self) -> dict[str, str]:
-        cmap = self.node.view.cmap
-        return {key: cmap.get_str(key) for key in cmap.keys("logging.")}
-
     def _on_logging_changed(self, _change: Change) -> None:
         if not self.node.view.cmap.get_int("config.reload_in_progress"):
-            self._log_system.change(self._logging_values())
+            self._log_system.change(self.node.view.cmap)
 
 
 _ANY_CHANGE = TrackEvent.ADD | TrackEvent.DELETE | TrackEvent.MODIFY | TrackEvent.PREFIX

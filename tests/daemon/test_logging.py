@@ -5,13 +5,26 @@ import os
 import re
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pycorosync import log
-from pycorosync.daemon.log_settings import LogConfigError
-from pycorosync.daemon.logging import NOTHING, LogSystem
+from pycorosync.cmap.store import Store
+from pycorosync.config.host import HostFacts
+from pycorosync.config.logs import FACILITIES as FACILITY_NAMES
+from pycorosync.config.logs import PRIORITIES as PRIORITY_NAMES
+from pycorosync.config.logs import read_logging
+from pycorosync.config.model import Debug
+from pycorosync.daemon.logging import (
+    DEBUG_LEVELS,
+    FACILITIES,
+    NOTHING,
+    PRIORITIES,
+    LogConfigError,
+    LogSystem,
+)
 
 MAIN, QUORUM, CPG = (log.subsystem(name) for name in ("MAIN", "QUORUM", "CPG"))
 STAMP = r"[A-Z][a-z][a-z] \d\d \d\d:\d\d:\d\d"
@@ -30,11 +43,15 @@ class Setup:
         self.system = LogSystem(hostname="n1", stderr_fd=fd, syslog_path=str(directory / "dev-log"))
         self.system.install()
 
+    def running(self, values: dict[str, str]) -> Store:
+        """The map of a node with these keys of the logging section."""
+        store = Store()
+        for key, value in ({"to_logfile": "yes", "logfile": str(self.logfile)} | values).items():
+            store.set_str(f"logging.{key}", value)
+        return store
+
     def configure(self, **values: str) -> None:
-        self.system.configure(
-            {"logging.to_logfile": "yes", "logging.logfile": str(self.logfile)}
-            | {f"logging.{key}": value for key, value in values.items()}
-        )
+        self.system.configure(read_logging(self.running(values), HostFacts(), "", []))
 
     def file_lines(self) -> list[str]:
         return self.logfile.read_text().splitlines()
@@ -177,10 +194,52 @@ def test_a_change_at_run_time_takes_effect(setup: Setup) -> None:
 
 def test_a_bad_change_is_logged_and_changes_nothing(setup: Setup) -> None:
     setup.configure(timestamp="off", to_syslog="no")
-    setup.system.change({"logging.to_logfile": "maybe", "logging.timestamp": "on"})
+    setup.system.change(setup.running({"timestamp": "on", "to_logfile": "maybe"}))
+    setup.system.change(setup.running({"timestamp": "on", "logfile": "/nonexistent/dir/log"}))
+    complaint = "error   [MAIN  ] Unable to change the logging configuration: "
     assert setup.stderr_lines() == [
-        "error   [MAIN  ] Unable to change the logging configuration: unknown value for to_logfile"
+        complaint + "parse error in config: unknown value for to_logfile.",
+        complaint + "Can't open logfile '/nonexistent/dir/log' for reason: No such file or directory (2)",
     ]
+
+
+def test_the_logfile_in_use_is_kept_when_its_key_is_deleted(setup: Setup) -> None:
+    setup.configure(timestamp="off", to_stderr="no")
+    running = setup.running({"timestamp": "off", "to_stderr": "no"})
+    running.delete("logging.logfile")
+    setup.system.change(running)
+    MAIN.info("still here")
+    assert [line.rpartition("] ")[2] for line in setup.file_lines()] == ["still here"]
+
+
+def test_a_subsystem_may_have_a_facility_of_its_own(setup: Setup) -> None:
+    setup.configure(
+        **{
+            "syslog_facility": "local3",
+            "logger_subsys.CPG.subsys": "CPG",
+            "logger_subsys.CPG.syslog_facility": "local5",
+            "logger_subsys.QUORUM.subsys": "QUORUM",
+        }
+    )
+    for subsystem in (MAIN, CPG, QUORUM):
+        subsystem.error("t")
+    facilities = [int(line[1 : line.index(">")]) >> 3 for line in setup.syslog_lines()]
+    assert facilities == [19, 21, 19]
+
+
+def test_every_word_of_the_configuration_means_something() -> None:
+    assert set(FACILITY_NAMES) == set(FACILITIES)
+    assert set(PRIORITY_NAMES) - {"error"} == set(PRIORITIES)  # error is read as err
+    assert set(DEBUG_LEVELS) == set(Debug)
+
+
+def test_last_words_reach_stderr_and_syslog_without_a_configuration(setup: Setup) -> None:
+    setup.system.last_words("Can't read file x: No such file or directory")
+    assert setup.stderr_lines() == ["Can't read file x: No such file or directory"]
+    (line,) = setup.syslog_lines()
+    assert re.fullmatch(
+        rf"<27>[A-Z][a-z][a-z] [ \d]\d \d\d:\d\d:\d\d corosync\[{os.getpid()}\]: Can't read file x: .*", line
+    )
 
 
 def test_a_logfile_that_cannot_be_opened_is_refused(setup: Setup) -> None:
@@ -189,8 +248,9 @@ def test_a_logfile_that_cannot_be_opened_is_refused(setup: Setup) -> None:
     assert str(caught.value) == (
         "Can't open logfile '/nonexistent/dir/log' for reason: No such file or directory (2)"
     )
+    settings = read_logging(setup.running({}), HostFacts(), "", [])
     with pytest.raises(LogConfigError):
-        setup.configure(logfile="a\0b")
+        setup.system.configure(replace(settings, target=replace(settings.target, logfile="a\0b")))
 
 
 def test_reopening_follows_a_rotation_under_the_thread(setup: Setup, tmp_path: Path) -> None:

@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 
 from pycorosync.daemon.process import (
-    STATE_DIRECTORY,
     ExitStatus,
     PidFile,
     StartError,
     enter_state_directory,
     log_exit,
-    state_directory,
 )
 
 REPOSITORY = Path(__file__).parents[2]
@@ -139,12 +137,6 @@ def test_a_daemon_leaves_its_parent_its_session_and_its_terminal(tmp_path: Path)
     assert path.read_text().split() == ["True", "True", "/dev/null", "/dev/null", "/dev/null"]
 
 
-def test_the_state_directory_is_chosen_in_order() -> None:
-    assert state_directory("/srv/state", {"STATE_DIRECTORY": "/var/lib/x"}) == "/srv/state"
-    assert state_directory(None, {"STATE_DIRECTORY": "/var/lib/x:/var/lib/y"}) == "/var/lib/x"
-    assert state_directory(None, {}) == STATE_DIRECTORY == "/var/lib/corosync"
-
-
 def test_the_state_directory_becomes_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,9 +156,9 @@ def test_the_state_directory_becomes_the_working_directory(
 def test_the_last_line_tells_how_it_ended(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "corosync.MAIN")
     log_exit(ExitStatus.OK)
-    log_exit(ExitStatus.MAIN_CONFIG)
-    log_exit(ExitStatus.KILLED)
+    log_exit(ExitStatus.MAIN_CONFIG, "main.c:1417")
+    log_exit(ExitStatus.KILLED, "cfg.c:566")
     first, second, third = (record.getMessage() for record in caplog.records)
     assert first == "Corosync Cluster Engine exiting normally"
-    assert second.startswith("Corosync Cluster Engine exiting with status 8 at test_process.py:")
-    assert third.startswith("Corosync Cluster Engine exiting with status -1 at test_process.py:")
+    assert second == "Corosync Cluster Engine exiting with status 8 at main.c:1417."
+    assert third == "Corosync Cluster Engine exiting with status -1 at cfg.c:566."
