@@ -117,6 +117,7 @@ class Node:
         self._gather_requested = False
         self._turned_down_bytes = 0
         self._now_ns = 0  # of the last call that came with a time
+        self._stats = StatsMap()  # the shell's, once add_stats has brought it
         self._reconfiguration = Reconfiguration(configuration, view, self._apply)
         self.malformed_messages = 0
 
@@ -145,6 +146,7 @@ class Node:
 
     def add_stats(self, stats: StatsMap) -> None:
         """Register what the node's own layers count."""
+        self._stats = stats
         stats.add(self._links.stats, "stats.knet.")
         stats.add_clear("knet", self._links.clear_stats)
         stats.add(self._ring_stats, "stats.srp.")
@@ -221,12 +223,14 @@ class Node:
         """A client has connected to a service."""
         service = self.services[info.service_id]
         service.on_client(info, now_ns)
+        self._stats.refresh()
         self._collect(service, now_ns)
 
     def on_client_gone(self, info: ClientInfo, now_ns: int) -> None:
         """A client's connection has ended."""
         service = self.services[info.service_id]
         service.on_client_gone(info.client, now_ns)
+        self._stats.refresh()
         self._collect(service, now_ns)
 
     def on_request(

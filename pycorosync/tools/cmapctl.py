@@ -3,7 +3,6 @@
 import os
 import re
 import select
-import signal
 import struct
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import Final, NamedTuple, NoReturn
 from pycorosync.client.cmap import Cmap, CmapMap, Entry, Notification, TrackEvent, Value, ValueType
 from pycorosync.client.connection import LibraryError
 from pycorosync.cs_error import CsError
+from pycorosync.tools.common import run_tool
 from pycorosync.tools.options import Options
 
 EXIT_OK, EXIT_FAILURE = 0, 1
@@ -138,12 +138,9 @@ class Action(NamedTuple):
     needs_keys: bool = True
 
 
-def run() -> int:
+def run() -> NoReturn:
     """The command."""
-    # Like any C program: a reader that has gone, or ^C, ends it without a word.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    return main(sys.argv[1:])
+    run_tool(main)
 
 
 def main(arguments: list[str]) -> int:
