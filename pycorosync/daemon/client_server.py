@@ -392,13 +392,10 @@ class ClientServer:
         announced, which is when its event ring has room again.
         """
         connection, channel = client.connection, client.channel
-        while True:
+        done = self._announce(client)
+        if connection.queueing:
+            connection.flush()
             done = self._announce(client)
-            if not connection.queueing:
-                break
-            done = connection.flush() and done
-            if isinstance(channel, SharedMemoryChannel) and not channel.announcements:
-                break
         waiting = connection.queueing or not done
         if waiting != client.watching_room:
             client.watching_room = waiting
