@@ -147,7 +147,7 @@ def test_a_full_queue_turns_requests_with_an_answer_away(simulated: SimulatedNod
     message = memoryview(_mcast(bytes(1_000_000)))
     while simulated.node.on_request(sender, CPG, message, simulated.now_ns, simulated.counters):
         pass
-    fragment = bytes(900_000)
+    fragment = bytes(1_000_000)
     partial = struct.pack(
         "=i4xi4x8xi4xi4xi4xi4x", 12, 56 + len(fragment), 2, 2 * len(fragment), len(fragment), 1
     )
