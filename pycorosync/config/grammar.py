@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from pyparsing import MatchFirst, Regex
+from pyparsing import ParserElement, Regex
 
 READ_BYTES: Final = 511  # one read takes this much at most; a line that needs more is too long
 PATH_LIMIT: Final = 255  # a path must stay below this
@@ -45,19 +45,18 @@ class Problem(NamedTuple):
     fatal: bool
 
 
-_ANYTHING = r"[\x00-\xff]*"
-# The order matters: a line with a brace opens a section even if it has a colon.
-_OPEN = Regex(rf"(?P<name>[^{{]*){{(?P<rest>{_ANYTHING})").set_parse_action(
-    lambda tokens: (Kind.OPEN, tokens)
+def _line_with(mark: str) -> ParserElement:
+    """What stands before the first mark of its kind, and what behind it; both may be empty."""
+    mark = f"\\{mark}"
+    return Regex(rf"(?P<name>[^{mark}]*){mark}(?P<rest>[\x00-\xff]*)").leave_whitespace().parse_with_tabs()
+
+
+# The order matters: a line with an opening brace opens a section, even if it has a colon.
+_LINES: Final = (
+    (Kind.OPEN, "{", _line_with("{")),
+    (Kind.OPTION, ":", _line_with(":")),
+    (Kind.CLOSE, "}", _line_with("}")),
 )
-_OPTION = Regex(rf"(?P<name>[^:]*):(?P<rest>{_ANYTHING})").set_parse_action(
-    lambda tokens: (Kind.OPTION, tokens)
-)
-_CLOSE = Regex(rf"(?P<name>[^}}]*)}}(?P<rest>{_ANYTHING})").set_parse_action(
-    lambda tokens: (Kind.CLOSE, tokens)
-)
-_NOTHING = Regex(_ANYTHING).set_parse_action(lambda: (None, None))
-_LINE = MatchFirst([_OPEN, _OPTION, _CLOSE, _NOTHING]).leave_whitespace().parse_with_tabs()
 
 
 def as_bytes_text(text: str | bytes) -> str:
@@ -141,7 +140,15 @@ def _closed(line: int, path: str, name: str, rest: str) -> Statement | Problem:
     return Statement(Kind.CLOSE, line, path)
 
 
-_MEANING = {Kind.OPEN: _opened, Kind.OPTION: _option, Kind.CLOSE: _closed}
+_MEANING: Final = {Kind.OPEN: _opened, Kind.OPTION: _option, Kind.CLOSE: _closed}
+
+
+def _statement(number: int, path: str, line: str) -> Statement | Problem:
+    for kind, mark, grammar in _LINES:
+        if mark in line:
+            parts = grammar.parse_string(line)
+            return _MEANING[kind](number, path, parts["name"], parts["rest"])
+    return Problem(number, "Line is not opening or closing section or key value", fatal=False)
 
 
 def statements(raw: str) -> Iterator[Statement | Problem]:
@@ -157,19 +164,14 @@ def statements(raw: str) -> Iterator[Statement | Problem]:
             yield line
             return
         path = open_paths[-1] if open_paths else ""
-        kind, tokens = _LINE.parse_string(line)[0]
-        if kind is None:
-            problem = "Line is not opening or closing section or key value"
-            yield Problem(number, problem, fatal=False)
-            continue
-        found = _MEANING[kind](number, path, tokens["name"], tokens["rest"])
+        found = _statement(number, path, line)
         yield found
         if isinstance(found, Problem):
             if found.fatal:
                 return
-        elif kind is Kind.OPEN:
+        elif found.kind is Kind.OPEN:
             open_paths.append(found.path)
-        elif kind is Kind.CLOSE:
+        elif found.kind is Kind.CLOSE:
             open_paths.pop()
     if open_paths:
         yield Problem(sum(1 for _ in _reads(raw)), "Missing closing brace", fatal=True)
