@@ -235,7 +235,7 @@ class StatsMap:
         if self._trackers:
             self.refresh()
         else:
-            self._known = dict(self.items())
+            self._known = self._everything()
         handle = self._trackers.add(key, events & ~int(TrackEvent.MODIFY), callback)
         if events & TrackEvent.MODIFY and not events & TrackEvent.PREFIX:
             self._polled[handle] = _Polled(key, callback, self.get(key))
@@ -258,12 +258,20 @@ class StatsMap:
         """
         if not self._trackers:
             return
-        before, self._known = self._known, dict(self.items())
+        before, self._known = self._known, self._everything()
         now = self._known
-        for key in sorted(before.keys() - now.keys()):
-            self._notify(TrackEvent.DELETE, key, before[key])
-        for key in sorted(now.keys() - before.keys()):
-            self._notify(TrackEvent.ADD, key, now[key])
+        for key, entry in before.items():
+            if key not in now:
+                self._notify(TrackEvent.DELETE, key, entry)
+        for key, entry in now.items():
+            if key not in before:
+                self._notify(TrackEvent.ADD, key, entry)
+
+    def _everything(self) -> dict[str, Entry]:
+        """In the providers' order, which is that of the notifications."""
+        return {
+            name: wrapped(kind, value) for source in self._sources for name, kind, value in source.provider()
+        }
 
     def _notify(self, event: TrackEvent, key: str, entry: Entry) -> None:
         if not key.startswith("stats.schedmiss"):

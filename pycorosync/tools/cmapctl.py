@@ -484,12 +484,12 @@ def _watch(cmap: Cmap) -> None:
     stdin = sys.stdin.fileno()
     poll.register(stdin, select.POLLIN)
     sys.stdout.buffer.flush()
-    while True:
+    done = False
+    while not done:
         ready = dict(poll.poll())
         if ready.get(stdin, 0) & select.POLLIN:
             line = os.read(stdin, 4096)
-            if not line or any(part.startswith(b"q") for part in line.split(b"\n")):
-                return
+            done = not line or any(part.startswith(b"q") for part in line.split(b"\n"))
         elif stdin in ready:
             poll.unregister(stdin)
         if cmap.fileno() in ready:
@@ -497,7 +497,7 @@ def _watch(cmap: Cmap) -> None:
                 cmap.dispatch()
             except LibraryError as fault:
                 _err(f"Dispatch error {fault.code.label}")
-                return
+                done = True
             sys.stdout.buffer.flush()
 
 
