@@ -361,7 +361,7 @@ class CpgService(Service):
     def _zero_copy_alloc(self, client_id: ClientId, request: Any, message: memoryview, now_ns: int) -> None:
         client = self._clients[client_id]
         path = request.path.split(b"\0", 1)[0]
-        LOG.debug("path: %s", path)
+        LOG.debug("path: %s", path.decode(errors="replace"))
         # Compatibility: the answers to alloc and free carry id 0, and libcpg does not look at their error.
         # A client that goes on finds no address in its buffer, and learns of it when it sends.
         if not _MESSAGE_AT <= request.map_bytes < 1 << 31:

@@ -13,6 +13,7 @@ from pycorosync.services.service import SyncStart
 from pycorosync.types import RingId
 from pycorosync.wire.fixed import LITTLE
 from tests.services.cpg.cluster import Client, Cluster
+from tests.vectors import vectors
 
 
 def cluster_of(nodes: int) -> Cluster:
@@ -243,6 +244,19 @@ def test_joinlists_that_nobody_asked_for_are_ignored() -> None:
     cluster.exchange([1, 2])
     cluster.activate([1, 2])
     assert a.heard() == ["ring [1, 2]"]
+
+
+def test_the_joinlist_of_a_real_node_is_understood() -> None:
+    cluster = cluster_of(2)
+    vector = next(vector for vector in vectors("cpg") if vector.name == "JOINLIST")
+    pid, group = vector.items("entry")
+    a = cluster.joined(1, 1, group.encode())
+    silence(a)
+    cluster.begin([1, 2])
+    cluster.exchange([1, 2])
+    cluster.deliver(2, vector.data)
+    cluster.activate([1, 2])
+    assert a.heard() == [f"{group} is 1:1 2:{pid}, joined 2:{pid}/4", "ring [1, 2]"]
 
 
 def test_a_stale_joinlist_is_replaced() -> None:
