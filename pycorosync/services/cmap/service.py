@@ -33,6 +33,7 @@ CONFIG_VERSION: Final = "totem.config_version"
 ITERATORS_MAX: Final = 1024  # of one client
 TRACKERS_MAX: Final = 1024  # of one client
 STORE_MAX_BYTES: Final = 64 * 1024 * 1024
+KEY_OVERHEAD_BYTES: Final = 512  # roughly, in our memory
 RESPONSE_MAX_BYTES: Final = 1024 * 1024
 
 Cursor = Iterator[tuple[str, Entry]]
@@ -68,7 +69,8 @@ class _Configuration:
         if len(data) > VALUE_MAX_BYTES:
             raise ClientError(CsError.INVALID_PARAM)
         entry = decode(kind, data)
-        if self._store.size_bytes + len(key) + len(data) > STORE_MAX_BYTES:
+        used = self._store.size_bytes + KEY_OVERHEAD_BYTES * len(self._store)
+        if used + len(key) + len(data) > STORE_MAX_BYTES:
             raise ClientError(CsError.NO_MEMORY)
         self._store.set(key, entry.kind, entry.value)
 

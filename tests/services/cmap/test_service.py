@@ -145,9 +145,10 @@ def test_delete_and_adjust() -> None:
         assert setting.error(request, *name("totem.version"), *rest) is CsError.ACCESS
 
 
-def test_the_map_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_map_has_a_limit_that_counts_keys_too(monkeypatch: pytest.MonkeyPatch) -> None:
     setting = Setting()
-    monkeypatch.setattr(service, "STORE_MAX_BYTES", setting.cmap.size_bytes + 20)
+    used = setting.cmap.size_bytes + service.KEY_OVERHEAD_BYTES * len(setting.cmap)
+    monkeypatch.setattr(service, "STORE_MAX_BYTES", used + service.KEY_OVERHEAD_BYTES + 20)
     assert setting.set("my.key", ValueType.BINARY, bytes(14)) is CsError.OK
     assert setting.set("my.other", ValueType.UINT8, bytes(1)) is CsError.NO_MEMORY
     assert setting.error(CmapRequest.DELETE, *name("my.key")) is CsError.OK
