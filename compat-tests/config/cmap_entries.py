@@ -148,8 +148,8 @@ def serves(host: Host) -> bool:
     return host.run("/usr/sbin/corosync-cmapctl", "runtime.members.").returncode == 0
 
 
-def compare(host: Host, name: str, text: str) -> bool | None:
-    """Whether both agree; None if the real daemon does not start with this."""
+def compare(host: Host, name: str, text: str, recorded: list[dict[str, object]] | None) -> bool | None:
+    """Whether both agree; None if the real daemon does not start with this. Real keys go to `recorded`."""
     real = REAL.start(host, text, ready=False)
     try:
         wait_until(lambda: not real.running or serves(host), f"the daemon of {name} to form a membership", 60)
@@ -161,6 +161,8 @@ def compare(host: Host, name: str, text: str) -> bool | None:
         real.stop()
     theirs = counted(listing.splitlines())
     ours = counted(json.loads(host.run(sys.executable, "-c", OURS, check=True).stdout))
+    if recorded is not None:
+        recorded.append({"name": name, "config": text, "keys": sorted(theirs)})
     for line in sorted(theirs - ours):
         print(f"{name}: only real:  {line}")
     for line in sorted(ours - theirs):
@@ -172,12 +174,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=0, help="also so many generated configurations")
     parser.add_argument("--only", default="", help="cases with this in their name")
+    parser.add_argument("--record", type=argparse.FileType("w"), help="keep the real keys in a file")
     options = parser.parse_args()
+    recorded: list[dict[str, object]] = []
     cases = {name: text for name, text in CASES.items() if options.only in name}
     for seed in range(0, 3 * options.seeds, 3):  # every third seed is a plain one
         cases[f"seed {seed}"] = generate(seed).decode()
     with Lab(hosts=1, links=2) as lab:
-        verdicts = [compare(lab[1], name, text) for name, text in cases.items()]
+        verdicts = [compare(lab[1], name, text, recorded) for name, text in cases.items()]
+    if options.record:
+        options.record.writelines(json.dumps(line) + "\n" for line in recorded)
     same, other, unstarted = (verdicts.count(verdict) for verdict in (True, False, None))
     print(f"{same} configurations alike, {other} differ, {unstarted} not started")
     return 1 if other or not same else 0

@@ -15,12 +15,14 @@ GOOD_NUMBERS = [
 ]  # fmt: skip
 BAD_NUMBERS = [
     "4294967296", "18446744073709551615", "18446744073709551616",
-    "99999999999999999999999", "-1", "-0", "0x10", "1.5", "1e3", "12ab", "", "abc", "5 5", "7\v", "--1",
+    "99999999999999999999999",
+    "-1", "-0", "0x10", "1.5", "1e3", "12ab", "", "abc", "5 5", "7\v", "--1",
     "+-1", "+",
 ]  # fmt: skip
 TOTEM_NUMBERS = [
     "token", "token_coefficient", "token_retransmit", "token_warning", "hold", "join", "send_join",
-    "consensus", "token_retransmits_before_loss_const", "merge", "downcheck", "fail_recv_const", "seqno_unchanged_const",
+    "consensus", "token_retransmits_before_loss_const", "merge", "downcheck", "fail_recv_const",
+    "seqno_unchanged_const",
     "heartbeat_failures_allowed", "max_network_delay", "window_size", "max_messages", "miss_count_const",
     "knet_pmtud_interval", "knet_mtu", "knet_compression_threshold", "knet_compression_level", "netmtu",
     "threads", "nodeid", "rrp_token_expired_timeout", "version",

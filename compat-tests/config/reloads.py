@@ -146,9 +146,11 @@ def reload_real(host: Host, name: str, before: str, after: str) -> tuple[int, li
     return status, said, keys
 
 
-def compare(host: Host, name: str, before: str, after: str) -> list[str]:
-    """What differs."""
+def compare(host: Host, name: str, before: str, after: str, recorded: dict[str, object]) -> list[str]:
+    """What differs. What the real one did goes to `recorded`."""
     status, said, keys = reload_real(host, name, before, after)
+    recorded |= {"name": name, "before": before, "after": after, "accepted": status == 0, "said": said}
+    recorded["keys"] = sorted(key for key in keys if not PINGS.match(key)) if status == 0 else []
     host.write(CONF, after)
     host.write("/etc/corosync/before.conf", before)
     accepted, our_words, lines = json.loads(host.run(sys.executable, "-c", OURS, check=True).stdout)
@@ -165,10 +167,10 @@ def compare(host: Host, name: str, before: str, after: str) -> list[str]:
     return differences
 
 
-def alike(host: Host, name: str, before: str, after: str) -> bool:
+def alike(host: Host, name: str, before: str, after: str, recorded: dict[str, object]) -> bool:
     """Whether both do the same, in one of the attempts."""
     for _ in range(ATTEMPTS):
-        differences = compare(host, name, before, after)
+        differences = compare(host, name, before, after, recorded)
         if not differences:
             return True
     for difference in differences:
@@ -179,9 +181,16 @@ def alike(host: Host, name: str, before: str, after: str) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="pairs with this in their name")
+    parser.add_argument("--record", type=argparse.FileType("w"), help="keep what the real one did in a file")
     options = parser.parse_args()
+    verdicts = []
     with Lab(hosts=1, links=2) as lab:
-        verdicts = [alike(lab[1], name, *pair) for name, pair in PAIRS.items() if options.only in name]
+        for name, pair in PAIRS.items():
+            if options.only in name:
+                recorded: dict[str, object] = {}
+                verdicts.append(alike(lab[1], name, *pair, recorded))
+                if options.record:
+                    options.record.write(json.dumps(recorded) + "\n")
     print(f"{verdicts.count(True)} reloads alike, {verdicts.count(False)} differ")
     return 0 if all(verdicts) else 1
 

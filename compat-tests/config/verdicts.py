@@ -17,6 +17,7 @@ import re
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import TextIO
 
 from lab import Host, Lab
 
@@ -25,6 +26,7 @@ from config.generator import generate
 FILE = "/etc/corosync/case.conf"
 CASES = "/var/lib/corosync/cases"
 ERROR_LINE = re.compile(rb"error   \[MAIN  \] (.*)")
+DETAIL = re.compile(r"[0-9]+|\"[^\"]*\"|'[^']*'")  # what may differ between cases of one kind
 PLACE = re.compile(r"^parser error: [^ ]*: ")
 WARNING_LINE = re.compile(rb"^warning \[MAIN  \] (.*)", re.MULTILINE)
 LOCATION = re.compile(rb"[\w.:]+ ")  # with function_name or fileline
@@ -38,9 +40,12 @@ for case in {CASES}/*.conf; do
 done 2>/dev/null
 """
 OUR_LOOP = f"""
-import json, pathlib, shutil, sys
+import dataclasses, json, pathlib, shutil, socket
+from pycorosync.config.load import facts_wanted
 from pycorosync.config.model import RefusedConfig
-from pycorosync.daemon.configuration import read_configuration
+from pycorosync.daemon.configuration import look_up, read_configuration
+def plain(value):
+    return len(value) if isinstance(value, bytes) else str(value)
 for case in sorted(pathlib.Path("{CASES}").glob("*.conf")):
     shutil.copy(case, "{FILE}")
     try:
@@ -48,6 +53,8 @@ for case in sorted(pathlib.Path("{CASES}").glob("*.conf")):
     except RefusedConfig as refused:
         verdict = [refused.phase.exit_status, refused.phase.label, refused.faults[0].text, []]
     case.with_suffix(".ours").write_text(json.dumps(verdict))
+    facts = look_up(facts_wanted(case.read_bytes(), "{FILE}", socket.gethostname()))
+    case.with_suffix(".facts").write_text(json.dumps(dataclasses.asdict(facts), default=plain))
 """
 
 
@@ -79,6 +86,22 @@ def difference(case: Path) -> str | None:
     return None
 
 
+def recordable(case: Path, status: int) -> bool:
+    """Not a crash, and no places in the source before the words."""
+    said = case.with_suffix(".err").read_bytes()
+    return status < 128 and (FINAL not in said or b"] " + FINAL in said)
+
+
+def record(file: TextIO, case: Path) -> None:
+    """Keep what corosync said, with the facts of its host: a line of tests/config/data/verdicts.jsonl."""
+    status, said = real_verdict(case)
+    facts = json.loads(case.with_suffix(".facts").read_text())
+    verdict = {"status": status, "text": said[-1].decode("latin-1") if status else ""}
+    config = case.read_bytes().decode("latin-1")
+    file.write(json.dumps({"name": f"seed {int(case.stem)}"} | verdict | {"facts": facts, "config": config}))
+    file.write("\n")
+
+
 def run(host: Host, count: int, seed: int) -> list[Path]:
     """Let both judge; the cases' files."""
     cases = host.path(CASES)
@@ -99,15 +122,21 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="copy the differing configurations here")
     parser.add_argument("--texts", action="store_true", help="count what corosync said")
+    parser.add_argument("--record", type=argparse.FileType("w"), help="keep one case of each kind in a file")
     options = parser.parse_args()
     seen: Counter[int] = Counter()
     texts: Counter[str] = Counter()
+    kinds: Counter[tuple[int, str]] = Counter()
     differences = 0
     with Lab(hosts=1, links=2, name="config") as lab:
         for case in run(lab[1], options.count, options.seed):
             status, said = real_verdict(case)
             seen[status] += 1
             texts[PLACE.sub("", said[-1].decode(errors="replace"))] += 1
+            kind = (status, DETAIL.sub("?", said[-1].decode("latin-1")))
+            if options.record and kinds[kind] < (12 if status == 0 else 1) and recordable(case, status):
+                kinds[kind] += 1
+                record(options.record, case)
             found = difference(case)
             if found is not None:
                 differences += 1

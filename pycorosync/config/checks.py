@@ -82,7 +82,12 @@ def _family_faults(config: TotemConfig) -> Iterator[tuple[str, str]]:
 
 def changeable_faults(config: TotemConfig, entries: Lookup) -> Iterator[tuple[str, str]]:
     """Option and complaint for what a reload checks too; complaints without the words before them."""
-    yield from timer_faults(config.timers, entries)
+    found = False
+    for option, complaint in timer_faults(config.timers, entries):
+        # One that is not set only follows from another that was complained about.
+        if not found or entries.get(option) is not None:
+            found = True
+            yield option, complaint
     yield from _several_links_faults(config, entries)
     yield from _family_faults(config)
 

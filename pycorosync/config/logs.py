@@ -98,6 +98,7 @@ class _Reader:
             return inherited
         if value not in FACILITIES:
             self.fault("unknown syslog facility specified", f"{path}.syslog_facility")
+            return inherited
         return value
 
     def _logfile(self, path: str, inherited: str | None) -> str | None:

@@ -23,8 +23,9 @@ from pycorosync.config.options import (
 DOCUMENTED = """
 totem.interface.: linknumber knet_link_priority knet_ping_interval knet_ping_timeout knet_ping_precision
   knet_pong_count knet_transport bindnetaddr broadcast mcastaddr mcastport ttl
-totem.: version clear_node_high_bit crypto_model crypto_hash crypto_cipher secauth keyfile key link_mode netmtu
-  transport cluster_name config_version ip_version token token_warning token_coefficient token_retransmit
+totem.: version clear_node_high_bit crypto_model crypto_hash crypto_cipher secauth keyfile key link_mode
+  netmtu transport cluster_name config_version ip_version token token_warning token_coefficient
+  token_retransmit
   knet_compression_model knet_compression_threshold knet_compression_level hold
   token_retransmits_before_loss_const join send_join consensus merge downcheck fail_recv_const
   seqno_unchanged_const heartbeat_failures_allowed max_network_delay window_size max_messages miss_count_const
@@ -66,7 +67,9 @@ def test_defaults_fit_their_types_and_choices() -> None:
             continue
         if option.kind is STRING:
             assert isinstance(option.default, str), option
-            assert not option.choices or not option.refusal or option.default in (*option.choices, "none"), option
+            assert not option.choices or not option.refusal or option.default in (*option.choices, "none"), (
+                option
+            )
         else:
             low, high = INTEGER_RANGE[option.kind]
             assert isinstance(option.default, int), option
