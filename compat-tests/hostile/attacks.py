@@ -94,7 +94,7 @@ def _random_request(service: str, rng: random.Random) -> tuple[bytes, int | None
         [rng.randrange(14), rng.randrange(14), rng.randrange(-5, 300), rng.getrandbits(32) - 2**31]
     )
     if identifier in OBEYED.get(service, ()):
-        length = rng.randrange(8)  # always cut short
+        length = rng.randrange(4)  # always cut short
     else:
         length = rng.choice([rng.randrange(64), rng.randrange(400), rng.randrange(4000)])
     body = _random_body(length, rng)

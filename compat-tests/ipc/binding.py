@@ -28,6 +28,7 @@ __all__ = [
     "dispatch_until",
     "name_of",
     "say",
+    "settle",
 ]
 
 DISPATCH_ONE_NONBLOCKING, DISPATCH_ALL = 4, 2
@@ -83,6 +84,15 @@ def dispatch_until(
         if not select.select([fd.value], [], [], EVENT_LIMIT_S)[0]:
             raise TimeoutError("no event came")
         result = library.quiet("dispatch", handle, kind)
+        if result not in ("OK", "TRY_AGAIN"):
+            say("dispatch ->", result)
+            return
+
+
+def settle(library: Library, handle: Any) -> None:
+    """Dispatch until nothing more comes for a while."""
+    while has_event(library, handle, 1.0):
+        result = library.quiet("dispatch", handle, DISPATCH_ALL)
         if result not in ("OK", "TRY_AGAIN"):
             say("dispatch ->", result)
             return

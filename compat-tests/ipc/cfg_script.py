@@ -20,6 +20,7 @@ from binding import (
     dispatch_until,
     has_event,
     say,
+    settle,
 )
 
 REQUEST, REGARDLESS, IMMEDIATE = 0, 1, 2
@@ -168,9 +169,8 @@ def main() -> None:
     other.join()
     # Which of the two came first is the kernel's choice.
     say("try_shutdown, twice at once ->", *sorted((shutdown.result, other.result)))
-    while any(has_event(cfg, tracker) for tracker in trackers):
-        for tracker in trackers:
-            cfg.quiet("dispatch", tracker, DISPATCH_ALL)
+    for tracker in trackers:
+        settle(cfg, tracker)
 
 
 def end() -> None:

@@ -3,7 +3,6 @@
 import struct
 
 from binding import (
-    DISPATCH_ALL,
     DISPATCH_ONE_NONBLOCKING,
     Library,
     byref,
@@ -16,6 +15,7 @@ from binding import (
     dispatch_until,
     has_event,
     say,
+    settle,
 )
 
 TYPES = ("", "i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "flt", "dbl", "str", "bin")
@@ -223,8 +223,7 @@ def tracking(handle: c_uint64, other: c_uint64) -> None:
     cmap.call("inc", other, b"tr.a")
     cmap.call("delete", other, b"tr.a")
     dispatch_until(cmap, handle, lambda: any(" delete tr.a" in line and "user 3" in line for line in seen))
-    while has_event(cmap, handle):
-        cmap.quiet("dispatch", handle, DISPATCH_ALL)
+    settle(cmap, handle)
     for track in tracks:
         cmap.call("track_delete", handle, track)
         cmap.call("track_delete", handle, track, show="again")

@@ -3,7 +3,6 @@
 from typing import Any
 
 from binding import (
-    DISPATCH_ALL,
     POINTER,
     Library,
     ask_test,
@@ -15,8 +14,8 @@ from binding import (
     c_void_p,
     ctypes,
     dispatch_until,
-    has_event,
     say,
+    settle,
 )
 
 CURRENT, CHANGES, CHANGES_ONLY = 1, 2, 4
@@ -111,7 +110,7 @@ def main() -> None:
     quorum.call("trackstart", handles["v1"], CURRENT | CHANGES, show="v1 again")
     dispatch_until(quorum, handles["plain"], lambda: len(seen["plain"]) == 1)
     dispatch_until(quorum, handles["v1"], lambda: len(seen["v1"]) >= 2)
-    settle(handles)
+    settle_all(handles)
     for action, wanted in (
         ("stop 2", "left [2]"),
         ("start 2", "joined [2]"),
@@ -124,7 +123,7 @@ def main() -> None:
             quorum, handles["v1"], lambda wanted=wanted: any(wanted in text for text in seen["v1"])
         )
         # The other clients' events are there too once this one's are.
-        settle(handles)
+        settle_all(handles)
         quorum.call("getquorate", handles["v0"], byref(quorate))
         say("quorate", quorate.value)
     for name, handle in handles.items():
@@ -134,10 +133,9 @@ def main() -> None:
         quorum.call("getquorate", handle, byref(c_uint()), show="after finalize")
 
 
-def settle(handles: dict[str, c_uint64]) -> None:
+def settle_all(handles: dict[str, c_uint64]) -> None:
     for name in ("plain", "v0", "v1"):
-        while has_event(quorum, handles[name], 1.0):
-            quorum.quiet("dispatch", handles[name], DISPATCH_ALL)
+        settle(quorum, handles[name])
 
 
 main()

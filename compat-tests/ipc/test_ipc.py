@@ -3,6 +3,8 @@
 import difflib
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from lab import OURS, REAL, Engine, Host, Lab, Process, corosync_conf, wait_unti
 from lab.host import environment
 
 HERE = Path(__file__).resolve().parent
-LIMIT_S = 300
+LIMIT_S = 240
 
 # script -> how many nodes the cluster has
 SCRIPTS = {
@@ -63,13 +65,18 @@ def play(stagehand: Stagehand, script: str) -> list[str]:
     )
     assert process.stdin is not None
     assert process.stdout is not None
+    # A script that hangs is ended, and its transcript says so.
+    watchdog = threading.Timer(LIMIT_S, process.kill)
+    watchdog.start()
     lines = []
     for line in process.stdout:
         lines.append(line.rstrip("\n"))
         if line.startswith("@ "):
             stagehand.do(line[2:].strip())
-            process.stdin.write("done\n")
-            process.stdin.flush()
+            with suppress(BrokenPipeError):
+                process.stdin.write("done\n")
+                process.stdin.flush()
+    watchdog.cancel()
     process.stdin.close()
     process.stdout.close()
     lines.append(f"status {process.wait(LIMIT_S)}")

@@ -3,7 +3,6 @@
 from typing import Any
 
 from binding import (
-    DISPATCH_ALL,
     POINTER,
     Library,
     ask_test,
@@ -14,8 +13,8 @@ from binding import (
     c_void_p,
     ctypes,
     dispatch_until,
-    has_event,
     say,
+    settle,
 )
 
 CURRENT, CHANGES = 1, 2
@@ -85,11 +84,6 @@ def getinfo(handle: c_uint64, node: int) -> None:
         say("  ", " ".join(f"{name}={getattr(info, name)}" for name in NUMBERS), info.qdevice_name.decode())
 
 
-def settle(handle: c_uint64) -> None:
-    while has_event(votes, handle, 1.0):
-        votes.quiet("dispatch", handle, DISPATCH_ALL)
-
-
 def device(handle: c_uint64) -> None:
     say("# a quorum device")
     for name in (b"Lab", b"", b"x" * 255, b"x" * 254):
@@ -97,14 +91,14 @@ def device(handle: c_uint64) -> None:
         votes.call("qdevice_unregister", handle, name, show=f"before register {len(name)}")
     votes.call("qdevice_register", handle, b"Lab")
     getinfo(handle, 0)
-    settle(handle)
+    settle(votes, handle)
     votes.call("qdevice_register", handle, b"Lab", show="again")
     votes.call("qdevice_register", handle, b"Other", show="another")
     stale = RingId(ring.nodeid, ring.seq + 100)
     votes.call("qdevice_poll", handle, b"Lab", 1, stale, show="another ring")
     votes.call("qdevice_poll", handle, b"Other", 1, ring, show="wrong name")
     votes.call("qdevice_poll", handle, b"Lab", 1, ring)
-    settle(handle)
+    settle(votes, handle)
     getinfo(handle, 1)
     votes.call("qdevice_master_wins", handle, b"Lab", 1)
     votes.call("qdevice_master_wins", handle, b"Other", 1, show="wrong name")
@@ -113,10 +107,10 @@ def device(handle: c_uint64) -> None:
     votes.call("qdevice_update", handle, b"Lab", b"Renamed", show="again")
     getinfo(handle, 0)
     votes.call("qdevice_poll", handle, b"Renamed", 0, ring, show="no vote")
-    settle(handle)
+    settle(votes, handle)
     getinfo(handle, 1)
     votes.call("qdevice_unregister", handle, b"Renamed")
-    settle(handle)
+    settle(votes, handle)
     getinfo(handle, 1)
 
 
@@ -131,24 +125,24 @@ def main() -> None:
     votes.call("trackstart", handle, c_uint64(5), 8, show="unknown flags")
     votes.call("trackstart", handle, c_uint64(2**40 + 5), CURRENT | CHANGES)
     dispatch_until(votes, handle, lambda: any(text.startswith("nodes") for text in seen))
-    settle(handle)
+    settle(votes, handle)
     say("# votes")
     for node, count in ((1, 3), (2, 0), (2, 2), (1, 1), (99, 1), (0, 1)):
         votes.call("setvotes", handle, node, count, show=f"{node} {count}")
-        settle(handle)
+        settle(votes, handle)
         getinfo(handle, 1)
     votes.call("setvotes", handle, 2, 1, show="2 1")
-    settle(handle)
+    settle(votes, handle)
     for expected in (0, 1, 2, 3, 5, 7, 2):
         votes.call("setexpected", handle, expected, show=expected)
-        settle(handle)
+        settle(votes, handle)
         getinfo(handle, 1)
     for action in ("stop 2", "start 2", "kill 2", "start 2"):
         seen.clear()
         ask_test(action)
         nodes = "nodes [1, 2]" if action.startswith("start") else "nodes [1]"
         dispatch_until(votes, handle, lambda nodes=nodes: any(text.startswith(nodes) for text in seen))
-        settle(handle)
+        settle(votes, handle)
         getinfo(handle, 1)
         getinfo(handle, 2)
     device(handle)
