@@ -57,6 +57,7 @@ def test_one_host(name: str) -> None:
     compare(name, "one", 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", THREE_HOSTS)
 def test_three_hosts(name: str) -> None:
     compare(name, "three", 3)
