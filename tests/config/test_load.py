@@ -1,6 +1,7 @@
 """A file becomes a configuration, or is refused as corosync 3.1.7 was recorded to refuse it."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -231,3 +232,14 @@ def test_a_warning_is_for_the_log() -> None:
         "Please migrate config file to nodelist.",
     )
     assert refused(conf("nodeid: 5; token: 5")).warnings == configuration.warnings
+
+
+def test_the_examples_can_be_used() -> None:
+    examples = Path(__file__).resolve().parents[2] / "conf"
+    where = replace(host("node1"), users={"hacluster": 101}, groups={"haclient": 102})
+    access = [("uidgid.d/pacemaker", (examples / "uidgid.example").read_bytes())]
+    found = load((examples / "corosync.conf.example").read_bytes(), FILE, host=where, uidgid_files=access)
+    assert found.totem.node_id == 1
+    assert len(found.totem.links) == 2
+    assert (found.uids, found.gids) == ({101}, {102})
+    assert found.start_faults == ()
