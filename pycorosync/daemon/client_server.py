@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from functools import partial
 from itertools import count
 
-from pycorosync.cmap.store import ValueType
+from pycorosync.cmap.stats import IPC_CONNECTION, IPC_GLOBAL, Stat
+from pycorosync.cmap.store import Value
 from pycorosync.daemon.loop import HANG_UP, READ, READ_AND_DRAINED, Loop
 from pycorosync.daemon.sigbus import SigbusGuard
 from pycorosync.daemon.socket_channel import SocketChannel, abstract_address
@@ -21,7 +22,7 @@ from pycorosync.ipc.shared_memory import CHANNELS, RingFile, ring_name
 from pycorosync.log import subsystem
 from pycorosync.node.node import Node
 from pycorosync.services.outputs import DisconnectClient, Respond, SendEvent
-from pycorosync.services.service import ClientInfo, Stat
+from pycorosync.services.service import ClientInfo
 from pycorosync.types import ClientId, ServiceId
 
 LOG = subsystem("QB")
@@ -448,36 +449,25 @@ class ClientServer:
 
     def stats(self) -> Iterable[Stat]:
         """stats.ipcs.*: totals, and a set of keys for each connection."""
-        yield "stats.ipcs.global.active", ValueType.UINT64, len(self._clients)
-        yield "stats.ipcs.global.closed", ValueType.UINT64, self._closed_total
+        for name, kind in IPC_GLOBAL:
+            count = len(self._clients) if name == "active" else self._closed_total
+            yield f"stats.ipcs.global.{name}", kind, count
         for client in self._clients.values():
             info, counters = client.info, client.connection.counters
             prefix = f"stats.ipcs.service{info.service_id}.{info.pid}.{info.client:#x}."
-            yield prefix + "procname", ValueType.STRING, client.process_name
-            yield prefix + "queueing", ValueType.INT32, int(client.connection.queueing)
-            for name, kind in _COUNTER_TYPES:
-                yield prefix + name, kind, getattr(counters, name)
+            special: dict[str, Value] = {
+                "procname": client.process_name,
+                "queueing": int(client.connection.queueing),
+            }
+            for name, kind in IPC_CONNECTION:
+                value = special[name] if name in special else getattr(counters, name)
+                yield prefix + name, kind, value
 
     def clear_stats(self) -> None:
         """`corosync-cmapctl -C ipc`."""
         self._closed_total = 0
         for client in self._clients.values():
             client.connection.counters.clear()
-
-
-_COUNTER_TYPES = (
-    ("dispatched", ValueType.UINT64),
-    ("flow_control", ValueType.UINT32),
-    ("flow_control_count", ValueType.UINT64),
-    ("invalid_request", ValueType.UINT64),
-    ("overload", ValueType.UINT64),
-    ("queued", ValueType.UINT32),
-    ("recv_retries", ValueType.UINT64),
-    ("requests", ValueType.UINT64),
-    ("responses", ValueType.UINT64),
-    ("send_retries", ValueType.UINT64),
-    ("sent", ValueType.UINT32),
-)
 
 
 def _ring_paths(rings: list[RingFile]) -> tuple[str, str, str]:

@@ -63,6 +63,9 @@ class Transport(Protocol):
         """Whether any link to the node is up."""
 
 
+NO_RING = RingId(0, 0)
+
+
 @dataclass(slots=True)
 class NodeView:
     """What the node lets its services see. The node keeps it true; services only read, except `cmap`."""
@@ -70,7 +73,7 @@ class NodeView:
     node_id: NodeId
     cmap: Store
     transport: Transport
-    ring_id: RingId = RingId(0, 0)
+    ring_id: RingId = NO_RING
     members: tuple[NodeId, ...] = ()
     quorate: bool = False
     synchronizing: bool = False
@@ -146,7 +149,9 @@ class Service:
 
     # --- the ring
 
-    def on_delivery(self, node_id: NodeId, function: int, message: memoryview, order: str, now_ns: int) -> None:
+    def on_delivery(
+        self, node_id: NodeId, function: int, message: memoryview, order: str, now_ns: int
+    ) -> None:
         """A message of this service in total order: `function` is a key of DELIVERIES.
 
         Raises MalformedMessage, which the node counts.
@@ -177,8 +182,6 @@ class Service:
 
     def on_timer(self, now_ns: int) -> None:
         """Act on every deadline that has passed."""
-
-
 
 
 Stat = tuple[str, Any, Any]  # cmap key, ValueType, value

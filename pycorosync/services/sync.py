@@ -14,7 +14,7 @@ from construct import Aligned, Bytes, Int32sl, Int32ul, Int64ul, Padding, Struct
 
 from pycorosync.errors import MalformedMessage
 from pycorosync.log import subsystem
-from pycorosync.services.service import REQUEST_HEADER_LAYOUT, Service, SyncStart
+from pycorosync.services.service import NO_RING, REQUEST_HEADER_LAYOUT, Service, SyncStart
 from pycorosync.types import NodeId, RingId, ServiceId
 from pycorosync.wire.fixed import Fixed
 
@@ -38,8 +38,6 @@ SERVICE_BUILD = Fixed(
 )
 _SERVICE = Fixed("SyncService", Struct("id" / Int32sl))
 assert (BARRIER.size, SERVICE_BUILD.size) == (32, 552)
-
-NO_RING = RingId(0, 0)
 
 
 class State(Enum):
