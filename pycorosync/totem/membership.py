@@ -32,12 +32,16 @@ def merge_join(join: Join, proc: Nodes, failed: Nodes, members: Nodes, node_id: 
     nothing_new = their_proc <= proc and their_failed <= failed
     if nothing_new or join.system_from in failed or len(proc | their_proc) > NODES_MAX:
         return JoinResult(proc, failed, agrees=False, changed=False)
+    merged_proc, merged_failed = proc | their_proc, failed
     if node_id in their_failed:
-        failed = failed | {join.system_from}
+        merged_failed = failed | {join.system_from}
     elif join.system_from in members:
         # Only those who were in a ring with us can tell us who failed.
-        failed = failed | their_failed
-    return JoinResult(proc | their_proc, failed, agrees=False, changed=True)
+        merged_failed = failed | their_failed
+    # Compatibility: corosync counts it as a change when it merges nothing, too. Two nodes of different rings
+    # whose failed sets contradict each other then answer each join at once and start their timers anew.
+    changed = (merged_proc, merged_failed) != (proc, failed)
+    return JoinResult(merged_proc, merged_failed, agrees=False, changed=changed)
 
 
 def is_ignored_while_operational(join: Join, members: Nodes, node_id: NodeId, ring_seq: int) -> bool:

@@ -145,6 +145,21 @@ def test_a_healed_partition_whose_sides_blame_each_other_still_merges() -> None:
     network.form(1, 2, within_ms=5000)
 
 
+def test_nodes_whose_failures_contradict_each_other_do_not_shout() -> None:
+    # Each answers the other's join with one of its own, if it is taken for news: that would never end.
+    network = Network(seed=15)
+    network.partition({1, 3}, {2, 4})
+    network.start(1, 2, 3, 4)
+    network.run_until(lambda: network.formed(1, 3)() and network.formed(2, 4)())
+    network.crash(3)
+    network.crash(4)
+    network.run(FAST.token_ms + FAST.consensus_ms - 20)  # both are about to fail their neighbour
+    network.heal()
+    network.run_until(lambda: network.members[1].ring.state is State.OPERATIONAL)
+    network.form(1, 2, within_ms=5000)
+    assert network.members[1].ring.stats.memb_join_tx < 100
+
+
 def test_lowest_node_restarts_before_the_others_miss_it() -> None:
     # T13: the same ring id must not be used twice.
     network = Network(seed=10)

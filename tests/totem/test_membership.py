@@ -51,6 +51,16 @@ def test_only_members_can_fail_others() -> None:
     assert merge_join(join(2, (1, 2, 4), (3,)), S({1, 2, 3}), S(), S({1, 3}), 1).failed == S()
 
 
+def test_a_stranger_with_other_failures_changes_nothing() -> None:
+    result = merge_join(join(2, (1, 2, 3, 4), (4,)), S({1, 2, 3, 4}), S({3}), S({1}), 1)
+    assert (result.proc, result.failed, result.agrees, result.changed) == (
+        S({1, 2, 3, 4}),
+        S({3}),
+        False,
+        False,
+    )
+
+
 def test_there_cannot_be_too_many_nodes() -> None:
     crowd = tuple(range(1, NODES_MAX + 1))
     result = merge_join(join(2, (NODES_MAX + 1,)), S(crowd), S(), S(), 1)
