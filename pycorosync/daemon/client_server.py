@@ -112,11 +112,13 @@ class ClientServer:
         self._loop.add(listener.fileno(), lambda _events, _now: self._accept(service_id, listener))
 
     def close_service(self, service_id: ServiceId, now_ns: int) -> None:
-        """Stop a service: its clients are disconnected."""
+        """Stop a service: its clients are disconnected, those that were about to connect too."""
         if listener := self._listeners.pop(service_id, None):
             LOG.info("withdrawing server sockets")
             self._loop.remove(listener.fileno())
             listener.close()
+        for setup in [s for s, wanted in self._handshakes.items() if wanted == service_id]:
+            self._drop_handshake(setup)
         for client in [c for c in self._clients.values() if c.info.service_id == service_id]:
             self._disconnect(client, now_ns)
         self._unmap()
