@@ -135,6 +135,8 @@ class Node:
                 cmap.set_u64(f"runtime.services.{service.NAME}.{function}.{direction}", 0)
         SERV.notice("Service engine loaded: %s [%d]", service.TITLE, service.ID)
         self._collect(service, now_ns)
+        # Compatibility: corosync does not count what a service sends while it starts.
+        self._sent.clear()
 
     def unload(self, service_id: ServiceId, now_ns: int) -> Service | None:
         """Let a service go; the shell then disconnects its clients."""
@@ -415,6 +417,8 @@ class Node:
         if was_synchronizing:
             self._synchronizer.abort()
         if change.kind is totem.MembershipKind.TRANSITIONAL:
+            # Not before: a synchronization that the old ring's last messages completed has ended with end_sync.
+            self._packer.begin_sync()
             self._synchronizer.on_transitional(change.members)
             return
         self.view.members = change.members
