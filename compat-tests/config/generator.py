@@ -155,7 +155,15 @@ def _nodelist(rng: Random, wild: float) -> str:
     for number in range(1, count + 1):
         lines = []
         if not _maybe(rng, wild / 4):
-            lines.append(f"    name: n{number}\n")
+            odd = [
+                f"n{number}.example.org",
+                "localhost",
+                f"10.77.0.{number}",
+                f"x{number}",
+                f"10.77.1.{number}",
+            ]
+            name = rng.choice(odd) if _maybe(rng, wild / 4) else f"n{number}"
+            lines.append(f"    name: {name}\n")
         if not _maybe(rng, wild / 4):
             node_id = _number(rng, wild) if _maybe(rng, wild / 8) else str(number)
             lines.append(f"    nodeid: {node_id}\n")

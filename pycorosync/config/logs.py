@@ -86,6 +86,7 @@ class _Reader:
         return "err" if value.lower() == "error" else value.lower()
 
     def _obsolete(self, path: str, key: str, instead: str) -> None:
+        """Warn. Compatibility: at a start corosync does so before its log works, so nobody sees it."""
         if get_string(self._entries, f"{path}.{key}") is not None:
             self.warnings.append(
                 f"Warning: the {key} config parameter has been obsoleted. "
