@@ -33,12 +33,12 @@ STATES = {
     "one-knet": State(),
     "one-knet-2links-crypto": State(links=2, crypto=True),
     "one-udpu": State(transport="udpu"),
-    "two-knet": State(hosts=2, running=2),
+    "alone-of-two": State(hosts=2),
 }
 LONG_STATES = {
+    "two-knet": State(hosts=2, running=2),
     "one-udp": State(transport="udp"),
     "one-noquorum": State(quorum={"provider": None}),
-    "alone-of-two": State(hosts=2),
     "alone-of-two-udpu": State(hosts=2, transport="udpu"),
     "two-knet-2links-crypto": State(hosts=2, running=2, links=2, crypto=True),
     "two-udpu": State(hosts=2, running=2, transport="udpu"),

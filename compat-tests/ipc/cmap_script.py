@@ -69,7 +69,7 @@ def put(handle: c_uint64, key: bytes, kind: str, data: bytes) -> None:
     cmap.call("set", handle, key, data, c_size_t(len(data)), TYPES.index(kind), show=shown)
 
 
-def get(handle: c_uint64, key: bytes, room: int = 1 << 20) -> None:
+def get(handle: c_uint64, key: bytes, room: int = 1_000_000) -> None:
     buffer, length, kind = ctypes.create_string_buffer(room), c_size_t(room), c_int()
     result = cmap.call(
         "get", handle, key, buffer, byref(length), byref(kind), show=f"{key[:30].decode()} room {room}"
@@ -103,7 +103,7 @@ def values(handle: c_uint64) -> None:
     get(handle, b"t.bin")
     put(handle, b"t.bin", "bin", b"")
     get(handle, b"t.bin")
-    for size in (1000, 65536, 1 << 18, (1 << 20) - 1000):
+    for size in (1000, 65536, 1 << 18, 900_000):
         put(handle, b"t.bin", "bin", b"z" * size)
         get(handle, b"t.bin")
     get(handle, b"t.str", 0)

@@ -1,5 +1,6 @@
-"""libquorum in its three models, and libvotequorum's tracking, while another node comes and goes."""
+"""libquorum in its three models; quorum_script.py pair: while another node comes and goes."""
 
+import sys
 from typing import Any
 
 from binding import (
@@ -111,6 +112,17 @@ def main() -> None:
     dispatch_until(quorum, handles["plain"], lambda: len(seen["plain"]) == 1)
     dispatch_until(quorum, handles["v1"], lambda: len(seen["v1"]) >= 2)
     settle_all(handles)
+    if sys.argv[1] == "pair":
+        watch(handles)
+    for name, handle in handles.items():
+        quorum.call("trackstop", handle, show=name)
+        quorum.call("trackstop", handle, show=f"{name} again")
+        quorum.call("finalize", handle, show=name)
+        quorum.call("getquorate", handle, byref(c_uint()), show="after finalize")
+
+
+def watch(handles: dict[str, c_uint64]) -> None:
+    quorate = c_int()
     for action, wanted in (
         ("stop 2", "left [2]"),
         ("start 2", "joined [2]"),
@@ -126,11 +138,6 @@ def main() -> None:
         settle_all(handles)
         quorum.call("getquorate", handles["v0"], byref(quorate))
         say("quorate", quorate.value)
-    for name, handle in handles.items():
-        quorum.call("trackstop", handle, show=name)
-        quorum.call("trackstop", handle, show=f"{name} again")
-        quorum.call("finalize", handle, show=name)
-        quorum.call("getquorate", handle, byref(c_uint()), show="after finalize")
 
 
 def settle_all(handles: dict[str, c_uint64]) -> None:

@@ -1,5 +1,6 @@
-"""Everything that libvotequorum offers, while another node comes and goes."""
+"""Everything that libvotequorum offers; votequorum_script.py pair: while another node comes and goes."""
 
+import sys
 from typing import Any
 
 from binding import (
@@ -114,6 +115,17 @@ def device(handle: c_uint64) -> None:
     getinfo(handle, 1)
 
 
+def watch(handle: c_uint64) -> None:
+    for action in ("stop 2", "start 2", "kill 2", "start 2"):
+        seen.clear()
+        ask_test(action)
+        nodes = "nodes [1, 2]" if action.startswith("start") else "nodes [1]"
+        dispatch_until(votes, handle, lambda nodes=nodes: any(text.startswith(nodes) for text in seen))
+        settle(votes, handle)
+        getinfo(handle, 1)
+        getinfo(handle, 2)
+
+
 def main() -> None:
     handle = c_uint64()
     keep = Callbacks(on_quorum, on_expected, on_nodes)
@@ -137,14 +149,8 @@ def main() -> None:
         votes.call("setexpected", handle, expected, show=expected)
         settle(votes, handle)
         getinfo(handle, 1)
-    for action in ("stop 2", "start 2", "kill 2", "start 2"):
-        seen.clear()
-        ask_test(action)
-        nodes = "nodes [1, 2]" if action.startswith("start") else "nodes [1]"
-        dispatch_until(votes, handle, lambda nodes=nodes: any(text.startswith(nodes) for text in seen))
-        settle(votes, handle)
-        getinfo(handle, 1)
-        getinfo(handle, 2)
+    if sys.argv[1] == "pair":
+        watch(handle)
     device(handle)
     say("# the end")
     context = c_void_p()
