@@ -417,7 +417,7 @@ class Node:
         if was_synchronizing:
             self._synchronizer.abort()
         if change.kind is totem.MembershipKind.TRANSITIONAL:
-            # Not before: a synchronization that the old ring's last messages completed has ended with end_sync.
+            # Not before: the old ring's last messages may have completed a synchronization.
             self._packer.begin_sync()
             self._synchronizer.on_transitional(change.members)
             return

@@ -8,7 +8,7 @@ between the transitional configuration and the end of synchronization, so that n
     room(size) -> Room                      what add would say to head and body of `size` bytes together
     reserve(size) -> int                    packets reserved (> 0), FULL (0) or TOO_BIG (-1); see release
     level() -> QueueLevel                   how full the queue is, with corosync's thresholds and hysteresis
-    begin_sync() / end_sync()               switch lanes. The ring calls begin_sync; the owner calls end_sync
+    begin_sync() / end_sync()               switch lanes: at TRANSITIONAL, and when synchronization is over
     flush() / backlog / next_frame()        the ring's side, at a token
 
 A frame is one bytearray: 45 bytes of room for the mcast header, the packet header, lengths, data. The bytes

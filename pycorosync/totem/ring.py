@@ -11,8 +11,9 @@
     reconfigure(config)            new timers and limits; running timers keep their deadlines
     outputs                        ordered list of outputs.py's values; the caller acts on them and empties it
 
-Messages to send are pulled from the packer when the token comes. After REGULAR the packer takes only messages
-of the synchronization until the owner calls packer.end_sync().
+Messages to send are pulled from the packer when the token comes. The owner calls packer.begin_sync when it
+comes to MembershipChanged(TRANSITIONAL), unpacker.drop with its `left`, unpacker.begin_sync at REGULAR, and
+end_sync of both when the synchronization is over: what was delivered before may have ended an older one.
 
 A node that is the whole ring loops the token through its own `receive`. It holds the token as soon as nothing
 is left to send, instead of after seqno_unchanged_const idle rotations, and releases delivered messages at

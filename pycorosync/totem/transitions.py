@@ -175,7 +175,6 @@ class Transitions:
         self.outputs.append(
             MembershipChanged(MembershipKind.TRANSITIONAL, self._ring_id, transitional, left, ())
         )
-        self._packer.begin_sync()
         # Behind a hole only those who are still with us count: what the others sent cannot be complete.
         self._deliver([message for message in old.take_rest() if message.system_from in transitional])
         self.outputs.append(MembershipChanged(MembershipKind.REGULAR, self._ring_id, members, (), joined))

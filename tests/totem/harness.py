@@ -108,6 +108,7 @@ class Member:
         self.log.append(change)
         self.unpacker.drop(change.left)
         if change.kind is MembershipKind.TRANSITIONAL:
+            self.packer.begin_sync()
             return
         self.installed_ring_id = change.ring_id
         self.unpacker.begin_sync()
@@ -120,7 +121,7 @@ class Member:
             self.delivered.append(delivered)
             self.log.append(delivered)
             return
-        if BARRIER.unpack(message) == self.ring.ring_id and self.waiting_for is not None:
+        if BARRIER.unpack(message) == self.installed_ring_id and self.waiting_for is not None:
             self.waiting_for.discard(node_id)
             if not self.waiting_for:
                 self.waiting_for = None
