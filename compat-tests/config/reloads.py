@@ -49,7 +49,7 @@ try:
         store.set(key, kind, value)
     accepted = True
 except RefusedReload as refused:
-    said = [*refused.details, str(refused)]
+    said = [*refused.notices, *refused.details, str(refused)]
     accepted = False
 lines = [f"{{key}} ({{names[store.get(key).kind]}}) = {{store.get(key).value}}" for key in store.keys()]
 print(json.dumps([accepted, said, lines]))
@@ -64,6 +64,7 @@ PAIRS = {
     "token set": (ONE_LINK, totem("token: 5000") + nodes() + REST),
     "token dropped": (totem("token: 5000") + nodes() + REST, ONE_LINK),
     "too short": (ONE_LINK, totem("token: 10") + nodes() + REST),
+    "refused with notices": (BASE, totem("transport: udpu; token: 10") + nodes(2, 2) + REST),
     "no number": (ONE_LINK, totem("token: abc") + nodes() + REST),
     "unclosed": (ONE_LINK, ONE_LINK + "foo {\n"),
     "node added": (ONE_LINK, totem() + nodes(3) + REST),

@@ -22,11 +22,11 @@ class Phase(Enum):
     `source` is the place that "exiting with status 8 at main.c:1417." names (corosync 3.1.7).
     """
 
-    PARSER = ("parser", 8, "main.c:1377")  # said on stderr, logging is not up yet
-    LOGGING = ("logging", 7, "main.c:1397")  # said on stderr
+    PARSER = ("parser", 8, "main.c:1372")  # said on stderr, logging is not up yet
+    LOGGING = ("logging", 7, "main.c:1393")  # said on stderr
     READ = ("read", 8, "main.c:1417")  # logged as the file's own logging section wants it
     VALIDATE = ("validate", 8, "main.c:1445")  # logged likewise
-    START = ("start", 8, "main.c:1486")  # logged; `corosync -t` does not look
+    START = ("start", 8, "main.c:1487")  # logged; `corosync -t` does not look
     QUORUM = ("quorum", 20, "service.c:356")  # logged when the quorum services start
 
     def __init__(self, label: str, exit_status: int, source: str) -> None:

@@ -30,7 +30,7 @@ from pycorosync.config.model import (
 from pycorosync.config.options import REFUSED_AT_RELOAD
 from pycorosync.config.quorum import read_quorum
 from pycorosync.config.timers import read_timers
-from pycorosync.config.totem import PARSE_ERROR, Reading, reread_totem
+from pycorosync.config.totem import PARSE_ERROR, reread_totem
 
 # What is no longer in the file goes from the map, if it is below one of these. In corosync's order.
 DELETED_BELOW: Final = ("logging.", "totem.", "nodelist.", "quorum.", "uidgid.config.", "nozzle.")
@@ -48,13 +48,14 @@ class Stage(Enum):
 class RefusedReload(Exception):
     """The new file cannot be used; the client gets CS_ERR_INVALID_PARAM.
 
-    `details` are error lines of the TOTEM subsystem; str() is that of the CFG subsystem which follows them.
+    In the order of the log: `notices` (CFG, notice), `details` (TOTEM, error), str() (CFG, error).
     """
 
     def __init__(self, stage: Stage, reason: str, details: Sequence[str] = ()) -> None:
         super().__init__(stage.value + reason)
         self.stage = stage
         self.details = tuple(details)
+        self.notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +111,6 @@ def _keep_fixed(entries: EntryMap, keys: Lookup) -> Iterator[str]:
             yield f"Modified entry '{key}' in corosync.conf cannot be changed at run-time"
 
 
-def _read_totem(entries: EntryMap, filename: str, host: HostFacts, running: TotemConfig) -> TotemConfig:
-    reading: Reading = reread_totem(entries, host, filename, running)
-    if reading.faults or reading.config is None:
-        raise RefusedReload(Stage.INTERFACES, reading.faults[0].text)
-    return reading.config
-
-
 def _changed_ends(before: LinkConfig, after: LinkConfig) -> Iterator[str]:
     old = {end.node_id: end.address for end in before.members}
     if before.transport != after.transport:
@@ -139,6 +133,33 @@ def _link_changes(running: TotemConfig, new: TotemConfig) -> tuple[LinkChange, .
     return tuple(change for change in changes if change.before != change.after)
 
 
+def _new_totem(entries: EntryMap, filename: str, host: HostFacts, running: TotemConfig) -> TotemConfig:
+    """The ring and network of the new file, checked. Raises RefusedReload."""
+    reading = reread_totem(entries, host, filename, running)
+    if reading.faults or reading.config is None:
+        raise RefusedReload(Stage.INTERFACES, reading.faults[0].text)
+    totem = reading.config
+    details = [
+        line
+        for change in _link_changes(running, totem)
+        if change.before is not None and change.after is not None
+        for line in _changed_ends(change.before, change.after)
+    ]
+    if details:
+        reason = (
+            "To reconfigure an interface it must be deleted and recreated. "
+            "A working interface needs to be available to corosync at all times"
+        )
+        raise RefusedReload(Stage.INTERFACES, reason, details)
+    try:
+        totem = replace(totem, crypto=read_crypto(entries, host))
+    except CryptoFault as fault:
+        raise RefusedReload(Stage.CRYPTO, str(fault)) from fault
+    for _, complaint in changeable_faults(totem, entries):
+        raise RefusedReload(Stage.VALIDATE, PARSE_ERROR + complaint)
+    return totem
+
+
 def plan_reload(
     text: str | bytes,
     filename: str,
@@ -158,27 +179,11 @@ def plan_reload(
         raise RefusedReload(Stage.PARSER, refused.faults[0].text) from refused
     deletes = tuple(_deleted(entries, keys))
     notices = tuple(_keep_fixed(entries, keys))
-    totem = _read_totem(entries, filename, host, running.totem)
-    changes = _link_changes(running.totem, totem)
-    details = [
-        line
-        for change in changes
-        if change.before is not None and change.after is not None
-        for line in _changed_ends(change.before, change.after)
-    ]
-    if details:
-        reason = (
-            "To reconfigure an interface it must be deleted and recreated. "
-            "A working interface needs to be available to corosync at all times"
-        )
-        raise RefusedReload(Stage.INTERFACES, reason, details)
     try:
-        crypto = read_crypto(entries, host)
-    except CryptoFault as fault:
-        raise RefusedReload(Stage.CRYPTO, str(fault)) from fault
-    totem = replace(totem, crypto=crypto)
-    for _, complaint in changeable_faults(totem, entries):
-        raise RefusedReload(Stage.VALIDATE, PARSE_ERROR + complaint)
+        totem = _new_totem(entries, filename, host, running.totem)
+    except RefusedReload as refused:
+        refused.notices = notices
+        raise
     new = replace(
         running,
         entries=tuple(entries.items()),
@@ -192,7 +197,14 @@ def plan_reload(
         start_faults=(),
     )
     sets = sorted([*entries.items(), *totem_entries(totem)])
-    return ReloadPlan(new, notices, deletes, tuple(sets), changes, crypto != running.totem.crypto)
+    return ReloadPlan(
+        configuration=new,
+        notices=notices,
+        deletes=deletes,
+        sets=tuple(sets),
+        links=_link_changes(running.totem, totem),
+        crypto_changed=totem.crypto != running.totem.crypto,
+    )
 
 
 def change_option(

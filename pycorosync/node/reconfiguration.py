@@ -69,6 +69,8 @@ class Reconfiguration:
             cfg.on_configuration_unreadable(str(refused).removeprefix(Stage.PARSER.value), now_ns)
             return
         cfg.on_configuration_read(now_ns)
+        for notice in refused.notices:
+            CFG.notice("%s", notice)
         for line in refused.details:
             TOTEM.error("%s", line)
         CFG.error("%s", refused)

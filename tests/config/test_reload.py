@@ -44,7 +44,7 @@ def test_a_reload_does_what_was_recorded(case: dict[str, Any]) -> None:
     if not case["accepted"]:
         with pytest.raises(RefusedReload) as caught:
             plan_reload(case["after"], FILE, host=host(), running=running, keys=store)
-        assert [*caught.value.details, str(caught.value)] == case["said"]
+        assert [*caught.value.notices, *caught.value.details, str(caught.value)] == case["said"]
         return
     found = plan_reload(case["after"], FILE, host=host(), running=running, keys=store)
     assert list(found.notices) == case["said"]
