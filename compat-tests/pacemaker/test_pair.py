@@ -1,4 +1,4 @@
-"""The distribution's Pacemaker, pcs and crmsh on a cluster of two: one script for both implementations."""
+"""The distribution's Pacemaker on a cluster of two: one script for both implementations."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,7 +15,10 @@ class Cluster(NamedTuple):
     pacemakers: list[Pacemaker]
 
 
-@pytest.fixture(scope="module", params=[pytest.param(REAL, marks=pytest.mark.long), OURS], ids=repr)
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module", params=[REAL, OURS], ids=repr)
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """n1 and n2 online, with one Dummy resource that runs."""
     engine = request.param
