@@ -371,16 +371,16 @@ class Node:
 
     def _on_deliver(self, output: totem.Deliver, now_ns: int) -> None:
         node_id, payload, order = output
-        try:
-            for group, message in self._unpacker.feed(node_id, payload, order):
+        for group, message in self._unpacker.feed(node_id, payload, order):
+            try:
                 if group == GROUP_SERVICES:
                     self._deliver(node_id, message, order, now_ns)
                 elif group == GROUP_SYNC:
                     self._synchronizer.receive(node_id, message, order, now_ns)
                     self._collect_synchronizer(now_ns)
-        except MalformedMessage as fault:
-            self.malformed_messages += 1
-            TOTEM.debug("dropped a message of node %d: %s", node_id, fault)
+            except MalformedMessage as fault:
+                self.malformed_messages += 1
+                TOTEM.debug("dropped a message of node %d: %s", node_id, fault)
 
     def _deliver(self, node_id: NodeId, message: memoryview, order: str, now_ns: int) -> None:
         """A message in total order, to the service that its id names."""
@@ -425,6 +425,10 @@ class Node:
         self._unpacker.begin_sync()
         self._synchronizer.start(change.ring_id, change.members, now_ns)
         self._collect_synchronizer(now_ns)
+
+    def _on_ring_installed(self, ring: totem.RingInstalled, now_ns: int) -> None:
+        for line in ring.lines():
+            TOTEM.notice("%s", line)
 
     def _publish_member(self, node_id: NodeId) -> None:
         cmap, prefix = self.view.cmap, f"runtime.members.{node_id}"
@@ -533,4 +537,5 @@ ROUTES: dict[type, Callable[[Node, Any, int], None]] = {
     totem.Deliver: Node._on_deliver,
     totem.SaveRingId: Node._on_save_ring_id,
     totem.MembershipChanged: Node._on_membership,
+    totem.RingInstalled: Node._on_ring_installed,
 }

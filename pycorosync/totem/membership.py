@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pycorosync.log import subsystem
 from pycorosync.totem.messages import NODES_MAX, CommitToken, Join
-from pycorosync.types import NodeId, RingId
+from pycorosync.types import NodeId
 
 LOG = subsystem("TOTEM")
 
@@ -140,17 +140,6 @@ class Candidates:
         if not self.has_consensus:
             self.failed |= self.proc - self.agreed
 
-    def log_ring(self, ring_id: RingId, joined: tuple[NodeId, ...], left: tuple[NodeId, ...]) -> None:
-        """The lines that corosync writes when a ring is installed."""
-        LOG.debug("entering OPERATIONAL state.")
-        LOG.notice(
-            "A new membership (%s) was formed. Members%s%s",
-            ring_id, _listed(" joined:", joined), _listed(" left:", left),
-        )  # fmt: skip
-        silent = tuple(node_id for node_id in left if node_id not in self._leavers)
-        if silent:
-            LOG.notice("Failed to receive the leave message.%s", _listed(" failed:", silent))
-
-
-def _listed(title: str, node_ids: tuple[NodeId, ...]) -> str:
-    return title + "".join(f" {node_id}" for node_id in node_ids) if node_ids else ""
+    def silent(self, left: tuple[NodeId, ...]) -> tuple[NodeId, ...]:
+        """Those of the nodes that left who did not say goodbye."""
+        return tuple(node_id for node_id in left if node_id not in self._leavers)

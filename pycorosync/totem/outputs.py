@@ -4,6 +4,7 @@ The order is the contract: a ring id is on disk before anything is sent under it
 before the token that counts them.
 """
 
+from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
@@ -59,10 +60,33 @@ class MembershipChanged(NamedTuple):
     joined: tuple[NodeId, ...]
 
 
+class RingInstalled(NamedTuple):
+    """The change is complete: to be logged, when those above the ring have acted on it (and logged theirs).
+
+    `silent`: those who left without saying goodbye.
+    """
+
+    ring_id: RingId
+    joined: tuple[NodeId, ...]
+    left: tuple[NodeId, ...]
+    silent: tuple[NodeId, ...]
+
+    def lines(self) -> Iterator[str]:
+        """As corosync words it."""
+        changes = _listed(" joined:", self.joined) + _listed(" left:", self.left)
+        yield f"A new membership ({self.ring_id}) was formed. Members{changes}"
+        if self.silent:
+            yield "Failed to receive the leave message." + _listed(" failed:", self.silent)
+
+
+def _listed(title: str, node_ids: tuple[NodeId, ...]) -> str:
+    return title + "".join(f" {node_id}" for node_id in node_ids) if node_ids else ""
+
+
 class SaveRingId(NamedTuple):
     """Store the ring's sequence number safely before acting on the outputs that follow."""
 
     ring_id: RingId
 
 
-Output = Broadcast | SendToken | Deliver | MembershipChanged | SaveRingId
+Output = Broadcast | SendToken | Deliver | MembershipChanged | RingInstalled | SaveRingId

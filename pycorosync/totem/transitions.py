@@ -15,6 +15,7 @@ from pycorosync.totem.outputs import (
     MembershipChanged,
     MembershipKind,
     Output,
+    RingInstalled,
     SaveRingId,
     SendToken,
 )
@@ -188,7 +189,8 @@ class Transitions:
         self._state = State.OPERATIONAL
         self.stats.operational_entered += 1
         self.stats.continuous_gather = 0
-        self._candidates.log_ring(self._ring_id, joined, left)
+        self.outputs.append(RingInstalled(self._ring_id, joined, left, self._candidates.silent(left)))
+        LOG.debug("entering OPERATIONAL state.")
         self._candidates.install(members)
 
     # --- small things

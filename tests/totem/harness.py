@@ -18,6 +18,7 @@ from pycorosync.totem.outputs import (
     Deliver,
     MembershipChanged,
     MembershipKind,
+    RingInstalled,
     SaveRingId,
     SendToken,
 )
@@ -100,6 +101,8 @@ class Member:
                 self.stored = ring_id.seq
             case MembershipChanged():
                 self._on_membership(output)
+            case RingInstalled(ring_id):
+                assert ring_id == self.installed_ring_id
             case _:
                 raise AssertionError(output)
 

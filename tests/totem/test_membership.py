@@ -1,7 +1,5 @@
 """Rules about the sets from which a ring is made."""
 
-import logging
-
 import pytest
 
 from pycorosync.totem.membership import (
@@ -14,6 +12,7 @@ from pycorosync.totem.membership import (
     successor,
 )
 from pycorosync.totem.messages import NODES_MAX, CommitEntry, CommitToken, Join
+from pycorosync.totem.outputs import RingInstalled
 from pycorosync.types import RingId
 
 S = frozenset
@@ -116,17 +115,20 @@ def test_the_silent_fail() -> None:
     assert candidates.has_consensus
 
 
-def test_lines_about_a_new_ring_read_as_corosyncs(caplog: pytest.LogCaptureFixture) -> None:
+def test_lines_about_a_new_ring_read_as_corosyncs() -> None:
     candidates = Candidates(1)
     candidates.begin()
-    with caplog.at_level(logging.INFO, logger="corosync.TOTEM"):
-        candidates.log_ring(RingId(1, 9), (2,), ())
-        candidates.merge(Join(0, 3, 9, (1, 2), (3,)), (1, 2, 3))
-        candidates.log_ring(RingId(1, 13), (), (3,))
-        candidates.install((1, 2))
-        candidates.log_ring(RingId(26, 130), (4, 5), (2, 3))
-        candidates.log_ring(RingId(1, 5), (), ())
-    assert caplog.messages == [
+    candidates.merge(Join(0, 3, 9, (1, 2), (3,)), (1, 2, 3))
+    installed = [
+        RingInstalled(RingId(1, 9), (2,), (), ()),
+        RingInstalled(RingId(1, 13), (), (3,), candidates.silent((3,))),
+    ]
+    candidates.install((1, 2))
+    installed += [
+        RingInstalled(RingId(26, 130), (4, 5), (2, 3), candidates.silent((2, 3))),
+        RingInstalled(RingId(1, 5), (), (), ()),
+    ]
+    assert [line for ring in installed for line in ring.lines()] == [
         "A new membership (1.9) was formed. Members joined: 2",
         "A new membership (1.d) was formed. Members left: 3",
         "A new membership (1a.82) was formed. Members joined: 4 5 left: 2 3",
