@@ -29,12 +29,14 @@ class Fixed:
     __slots__ = (
         "_big",
         "_little",
+        "encode_big",
         "encode_native",
         "layout",
         "name",
         "pack_native",
         "record",
         "size",
+        "unpack_big",
         "unpack_native",
     )
 
@@ -51,6 +53,9 @@ class Fixed:
         self.unpack_native = native.unpack_from
         self.pack_native = native.pack_into
         self.encode_native = native.pack
+        # The same for messages that are big-endian whoever sends them.
+        self.unpack_big = self._big.unpack_from
+        self.encode_big = self._big.pack
 
     def decode(self, data: Buffer, offset: int = 0, order: str = NATIVE) -> Any:
         """The record at `offset`; raises MalformedMessage when fewer than `size` bytes are there."""
