@@ -118,7 +118,9 @@ CHANGE = (
     "corosync-quorumtool -e 2; corosync-quorumtool -s",
     "corosync-cmapctl runtime.votequorum. quorum.",
     "corosync-cfgtool -R; corosync-cmapctl config.",
+    # Spoilt and mended: after the second reload both are in the same state again.
     "sed -i s/version:/verzion/ /etc/corosync/corosync.conf; corosync-cfgtool -R; corosync-cmapctl config.",
+    "sed -i s/verzion/version:/ /etc/corosync/corosync.conf; corosync-cfgtool -R; corosync-cmapctl config.",
     "corosync-cmapctl | grep -v ^runtime.services",
     "corosync-cfgtool -k 99",
     "corosync-keygen -k /run/key -l -r -s 256 -z; ls /run/key",

@@ -1,6 +1,7 @@
 """What may differ between two runs that are otherwise equal: the only place where a difference is excused."""
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -9,7 +10,7 @@ class Rule(NamedTuple):
 
     command: str  # regular expression, searched in the command line
     pattern: str
-    replacement: str
+    replacement: str | Callable[[re.Match[str]], str]
     reason: str
 
 
@@ -40,6 +41,35 @@ RULES = (
         r"(?<=^runtime\.totem\.pg\.)(.*?\) = ).*$",
         r"\1<value>",
         "counters of the ring, as in the stats map",
+    ),
+    # --- log lines
+    Rule(
+        "corosync -[ft]",
+        r"^([A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d(\.\d{3})? )(?=.*\[)",
+        lambda found: "<time.ms> " if found[2] else "<time> ",
+        "the wall clock",
+    ),
+    Rule("corosync -[ft]", r"(?<=\[)\d+(?=\] n1 corosync)", "<pid>", "process numbers"),
+    Rule("corosync -f", r"(?<=built-in features:).*$", " <features>", "each says what it was built with"),
+    Rule("corosync -f", r"(?<=A new membership \(\d\.)[0-9a-f]+", "<seq>", "counts the host's earlier rings"),
+    Rule(
+        "corosync -f",
+        r"^.*(\[KNET  \] |\[TOTEM \] (Initializing transport|totem\w+ initialized|Configur(ing|ed) link"
+        r"|The network interface|adding new UDPU member|knet_handle)).*\n",
+        "",
+        "lines about the network below the ring, which only real corosync has",
+    ),
+    Rule(
+        "corosync -f",
+        r"^.*\[QB    \] Denied connection, is not ready .*\n",
+        "",
+        "how often a test asked before the node was ready",
+    ),
+    Rule(
+        "corosync -f",
+        r"^(.*A new membership .*\n)((.*\[QUORUM\] Sync .*\n)+)",
+        r"\2\1",
+        "the ring tells of its membership before the services hear of it; corosync the other way round",
     ),
 )
 

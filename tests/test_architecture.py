@@ -187,7 +187,7 @@ def test_the_excuses_are_still_needed() -> None:
 
 def test_the_rules_catch_what_they_forbid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "pycorosync"
-    bad = package / "totem" / "ring.py"
+    bad = package / "totem" / "of_no_such_name.py"
     bad.parent.mkdir(parents=True)
     bad.write_text("import time\nfrom pycorosync.knet.engine import Knet\ndef f(x):\n    assert x\n")
     monkeypatch.setitem(globals(), "PACKAGE", package)
