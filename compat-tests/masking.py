@@ -42,6 +42,12 @@ RULES = (
         r"\1<value>",
         "counters of the ring, as in the stats map",
     ),
+    Rule(
+        "verzion",
+        r"(?<=^config\.)(reload_status|totemconfig_reload_in_progress)( \(\w+\) = ).*$",
+        r"\1\2<after a parser error>",
+        "deliberate: a reload that fails in the parser ends, and says so, as any other failed reload does",
+    ),
     # --- log lines
     Rule(
         "corosync -[ft]",
