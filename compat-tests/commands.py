@@ -24,7 +24,7 @@ ASK = (
     "corosync-quorumtool -e 0",
     "corosync-quorumtool -e abc",
     "corosync-quorumtool -e",
-    "corosync-quorumtool -e 1000000",
+    "corosync-quorumtool -e 200",
     "corosync-quorumtool -n 0 -v 1",
     "corosync-quorumtool -n 99 -v 1",
     "corosync-quorumtool -f",
