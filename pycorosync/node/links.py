@@ -105,18 +105,20 @@ class ConfiguredLinks:
                 kind,
                 _NEVER_MEASURED[kind] if name.endswith("_time_min") else 0,
             )
+        first = self._totem.links[0].number
         for link in self._totem.links:
             for member in link.members:
-                yield from self._link_stats(link.number, member.node_id)
+                # knet reaches ourselves over one link only, whatever the others are.
+                if member.node_id != self._totem.node_id or link.number == first:
+                    yield from self._link_stats(link.number, member.node_id)
 
     def _link_stats(self, link: int, node_id: NodeId) -> Iterable[Stat]:
         own = node_id == self._totem.node_id
         figures: dict[str, int] = {"enabled": 1, "latency_min": _NEVER_MEASURED[ValueType.UINT32]}
         if own:
             figures |= {"connected": 1, "mtu": OWN_MTU, "up_count": 1}
-            if link == self._totem.links[0].number:
-                for what in ("data", "total"):
-                    figures[f"tx_{what}_packets"] = self.own_packets
-                    figures[f"tx_{what}_bytes"] = self.own_bytes
+            for what in ("data", "total"):
+                figures[f"tx_{what}_packets"] = self.own_packets
+                figures[f"tx_{what}_bytes"] = self.own_bytes
         for name, kind in KNET_LINK:
             yield f"stats.knet.node{node_id}.link{link}.{name}", kind, figures.get(name, 0)
