@@ -7,7 +7,8 @@ from pycorosync.cmap.stats import StatsMap
 from pycorosync.config.host import HostFacts, LocalAddress
 from pycorosync.config.load import load
 from pycorosync.node.assembly import build_services
-from pycorosync.node.node import Node, SaveRingId
+from pycorosync.node.node import Node
+from pycorosync.node.outputs import SaveRingId
 from pycorosync.services.cpg.zero_copy import NoSharedBuffers
 from pycorosync.services.outputs import Respond, SendEvent
 from pycorosync.services.service import ClientInfo
@@ -53,7 +54,7 @@ class SimulatedNode:
         host = HostFacts(hostname="n1", addresses=(LocalAddress(ip_address("192.0.2.1")),))
         self.configuration = load(text, "corosync.conf", host=host)
         self.now_ns = now_ns
-        self.node: Node = Node(self.configuration, ring_seq, Random(seed))
+        self.node: Node = Node(self.configuration, ring_seq, Random(seed), Random(seed).randbytes)
         self.stats = StatsMap()
         self.node.add_stats(self.stats)
         for service in build_services(self.node.view, self.stats, NoSharedBuffers(), 0, self.now_ns):

@@ -4,7 +4,6 @@ import gc
 import os
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Iterable
 from random import Random
@@ -167,7 +166,7 @@ class Daemon:
     def _run_node(self, configuration: Configuration) -> None:
         state_dir = configuration.system.state_dir
         sequence = RingIdFile(state_dir, configuration.totem.node_id).create_or_load()
-        node = Node(configuration, sequence, Random(time.monotonic_ns()))
+        node = Node(configuration, sequence, Random(os.urandom(16)), os.urandom)
         shell = Shell(node, self._options.configuration_file, self._log_system, state_dir)
         try:
             shell.start()

@@ -10,6 +10,7 @@ from typing import Any
 
 from pycorosync.cmap.stats import ScheduleMisses, StatsMap
 from pycorosync.cmap.store import Change, TrackEvent
+from pycorosync.config.model import Transport
 from pycorosync.daemon import sd_notify
 from pycorosync.daemon.client_server import ClientServer
 from pycorosync.daemon.configuration import read_for_reload
@@ -20,10 +21,13 @@ from pycorosync.daemon.pause import PauseDetector
 from pycorosync.daemon.process import ExitStatus, StartError
 from pycorosync.daemon.ring_id_file import RingIdFile
 from pycorosync.daemon.sigbus import SigbusGuard
+from pycorosync.daemon.udp import LinkSockets
 from pycorosync.daemon.zero_copy import ZeroCopyBuffers
+from pycorosync.knet.outputs import SendDatagram, SendDatagrams
 from pycorosync.log import subsystem
 from pycorosync.node.assembly import build_services
-from pycorosync.node.node import Node, Ready, SaveRingId, SetFlowControl
+from pycorosync.node.node import Node
+from pycorosync.node.outputs import ConfigureSockets, Ready, SaveRingId, SetFlowControl
 from pycorosync.services.outputs import (
     DisconnectClient,
     DumpFlightData,
@@ -64,6 +68,9 @@ class Shell:
             self._guard,
             use_sockets=node.view.cmap.get_str("system.qb_ipc_type") == "socket",
         )
+        self._links = LinkSockets(
+            self._loop, node, probes_mtu=node.view.transport.name == Transport.KNET.value
+        )
         self._pauses = PauseDetector(lambda: node.view.cmap.get_int("runtime.config.totem.token"))
         self._stats = StatsMap()
         self._signals, self._signal_writer = socket.socketpair()
@@ -100,9 +107,12 @@ class Shell:
         self.node.run(now_ns)
         self._carry_out(now_ns)
         self._server.flush(now_ns)
-        if self._server.has_pending:
-            return 0
-        deadlines = (self.node.next_deadline(), self._pauses.next_deadline(now_ns))
+        # The detector looks in every turn: a busy daemon never waits, and yet it has not paused.
+        deadlines = (
+            self._pauses.next_deadline(now_ns),
+            self._server.next_deadline(),
+            self.node.next_deadline(),
+        )
         return min(deadline for deadline in deadlines if deadline is not None)
 
     def stop(self) -> None:
@@ -119,6 +129,7 @@ class Shell:
                 SERV.notice("Service engine unloaded: %s", service.TITLE)
         self.node.leave(now_ns)
         self._carry_out(now_ns)
+        self._links.close()
         self._loop.stop()
 
     # --- outputs
@@ -141,6 +152,15 @@ class Shell:
 
     def _set_flow_control(self, output: SetFlowControl, _now_ns: int) -> None:
         self._server.set_flow_control(output.service_id, output.level)
+
+    def _configure_sockets(self, output: ConfigureSockets, _now_ns: int) -> None:
+        self._links.configure(output.bindings)
+
+    def _send_datagram(self, output: SendDatagram, now_ns: int) -> None:
+        self._links.send(output, now_ns)
+
+    def _send_datagrams(self, output: SendDatagrams, now_ns: int) -> None:
+        self._links.send_fragments(output, now_ns)
 
     def _save_ring_id(self, output: SaveRingId, _now_ns: int) -> None:
         self._ring_id_file.store(output.seq)
@@ -200,6 +220,9 @@ ACTIONS: dict[type, Callable[[Shell, Any, int], None]] = {
     DisconnectClient: Shell._disconnect,
     SetFlowControl: Shell._set_flow_control,
     SaveRingId: Shell._save_ring_id,
+    ConfigureSockets: Shell._configure_sockets,
+    SendDatagram: Shell._send_datagram,
+    SendDatagrams: Shell._send_datagrams,
     StoreExpectedVotes: Shell._store_expected_votes,
     Ready: Shell._ready,
     ReadConfiguration: Shell._read_configuration,

@@ -213,6 +213,8 @@ class Knet:
     # --- time
 
     def next_deadline(self) -> int | None:
+        if not self._peers:
+            return None
         probe_ns = self._discovery.next_deadline()
         if self._tick_at_ns is None or probe_ns is None:
             return self._tick_at_ns

@@ -63,7 +63,7 @@ class SendDatagram(NamedTuple):
     kind: Kind
     link: int
     address: Address
-    payload: bytes
+    payload: Buffer
 
 
 class SendDatagrams(NamedTuple):

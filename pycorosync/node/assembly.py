@@ -10,6 +10,10 @@ from pycorosync.cmap.store import Store
 from pycorosync.config.load import runtime_entries
 from pycorosync.config.model import Configuration, Timers, TotemConfig, Transport
 from pycorosync.errors import ConfigError
+from pycorosync.knet.crypto import Entropy
+from pycorosync.node.knet_network import KnetNetwork
+from pycorosync.node.network import Network
+from pycorosync.node.udp_network import UdpNetwork
 from pycorosync.services.cfg.service import CfgService
 from pycorosync.services.cmap.service import CmapService
 from pycorosync.services.cpg.service import CpgService
@@ -35,6 +39,13 @@ def build_store(configuration: Configuration) -> Store:
     store.update(configuration.entries)
     store.update(runtime_entries(configuration))
     return store
+
+
+def build_network(totem: TotemConfig, entropy: Entropy) -> Network:
+    """What the transport option selects. Raises ValueError for what this host's libraries do not have."""
+    if totem.transport is Transport.KNET:
+        return KnetNetwork(totem, entropy)
+    return UdpNetwork(totem)
 
 
 def build_services(

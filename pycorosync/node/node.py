@@ -14,22 +14,31 @@ This is the only place where the outputs of one layer become the input of anothe
 import errno
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from pycorosync.cmap.stats import Stat, StatsMap
 from pycorosync.cmap.store import Change, TrackEvent, ValueType
 from pycorosync.config.model import Configuration, TotemConfig
 from pycorosync.cs_error import CsError
 from pycorosync.errors import MalformedMessage
+from pycorosync.knet.crypto import Entropy
+from pycorosync.knet.outputs import Address, Kind, Received, SendDatagram, SendDatagrams
 from pycorosync.log import subsystem
-from pycorosync.node.assembly import build_store, frame_payload_bytes, ring_config
-from pycorosync.node.links import ConfiguredLinks
+from pycorosync.node.assembly import build_network, build_store, frame_payload_bytes, ring_config
+from pycorosync.node.outputs import (
+    FLOW_GO,
+    FLOW_STOP_MULTICASTS,
+    ConfigureSockets,
+    NodeOutput,
+    Ready,
+    SaveRingId,
+    SetFlowControl,
+)
 from pycorosync.node.reconfiguration import ConfigurationFiles, Reconfiguration
 from pycorosync.services.cfg.service import CfgService
 from pycorosync.services.outputs import (
     DumpFlightData,
     Multicast,
-    Output,
     QuorumChanged,
     ReconfigureCrypto,
     Respond,
@@ -48,7 +57,7 @@ from pycorosync.totem.packing import GROUP_SERVICES, GROUP_SYNC, Packer, QueueLe
 from pycorosync.totem.ring import SingleRing
 from pycorosync.totem.stats import packer_entries
 from pycorosync.totem.transitions import RandomSource
-from pycorosync.types import ClientId, NodeId, ServiceId
+from pycorosync.types import Buffer, ClientId, NodeId, ServiceId
 
 LOG = subsystem("MAIN")
 SERV = subsystem("SERV")
@@ -63,24 +72,7 @@ _LOOPBACKS_PER_RUN = 64
 # Messages that must go out but found the queue full (a client died, a service synchronizes).
 _OVERDUE_MAX = 100_000
 
-FLOW_GO, FLOW_STOP, FLOW_STOP_MULTICASTS = 0, 1, 2
-
-
-class SaveRingId(NamedTuple):
-    """Store the ring's sequence number before anything that comes after this in the outputs."""
-
-    seq: int
-
-
-class SetFlowControl(NamedTuple):
-    """Tell all clients of a service what they may send: 0 anything, 1 nothing, 2 no multicasts."""
-
-    service_id: ServiceId
-    level: int
-
-
-class Ready(NamedTuple):
-    """Clients may connect: a membership has formed and all services have synchronized."""
+ALL_NODES: NodeId = 0
 
 
 class RequestCounters(Protocol):
@@ -93,17 +85,23 @@ class RequestCounters(Protocol):
 class Node:
     """One node; the methods are the shell's verbs, and `outputs` is what it has to carry out, in order."""
 
-    def __init__(self, configuration: Configuration, ring_seq: int, rng: RandomSource) -> None:
-        """`ring_seq`: the number that the last SaveRingId gave to stable storage, or 0."""
+    def __init__(
+        self, configuration: Configuration, ring_seq: int, rng: RandomSource, entropy: Entropy
+    ) -> None:
+        """`ring_seq`: the number that the last SaveRingId gave to stable storage, or 0.
+
+        `entropy` returns so many random bytes that nobody can guess. Raises ValueError for crypto or
+        compression that is configured and not there.
+        """
         totem_config = configuration.totem
-        links = ConfiguredLinks(totem_config)
-        view = NodeView(totem_config.node_id, build_store(configuration), links)
+        network = build_network(totem_config, entropy)
+        view = NodeView(totem_config.node_id, build_store(configuration), network)
         packer = Packer(frame_payload_bytes(totem_config))
         ring = SingleRing(ring_config(totem_config.timers), totem_config.node_id, ring_seq, packer, rng)
-        self.outputs: list[Output | SaveRingId | SetFlowControl | Ready] = []
+        self.outputs: list[NodeOutput] = []
         self.view = view
         self.services: dict[ServiceId, Service] = {}  # in the order in which they were loaded
-        self._links = links
+        self._network = network
         self._ring = ring
         self._packer = packer
         self._unpacker = Unpacker()
@@ -149,8 +147,8 @@ class Node:
     def add_stats(self, stats: StatsMap) -> None:
         """Register what the node's own layers count."""
         self._stats = stats
-        stats.add(self._links.stats, "stats.knet.")
-        stats.add_clear("knet", self._links.clear_stats)
+        stats.add(self._network.stats, "stats.knet.")
+        stats.add_clear("knet", self._network.clear_stats)
         stats.add(self._ring_stats, "stats.srp.")
         stats.add(self._packer_stats, "stats.pg.")
         stats.add_clear("totem", self._ring.stats.clear)
@@ -165,7 +163,8 @@ class Node:
 
     def _apply(self, totem: TotemConfig) -> None:
         self._ring.reconfigure(ring_config(totem.timers))
-        self._links.reconfigure(totem)
+        self._network.reconfigure(totem, self._now_ns)
+        self.outputs.append(ConfigureSockets(self._network.bindings()))
 
     def reload(self, files: ConfigurationFiles | str, now_ns: int) -> None:
         """The shell's answer to ReadConfiguration: the files, or why they cannot be read."""
@@ -194,7 +193,9 @@ class Node:
         self._gather_requested = True
 
     def start(self, now_ns: int) -> None:
-        """Begin to look for a ring."""
+        """Open the links, and begin to look for a ring."""
+        self._network.start(now_ns)
+        self.outputs.append(ConfigureSockets(self._network.bindings()))
         self._ring.start(now_ns)
 
     def leave(self, now_ns: int) -> None:
@@ -310,7 +311,7 @@ class Node:
         """When run() is wanted next; 0 stands for at once."""
         if self._loopback:
             return 0
-        deadlines = [self._ring.next_deadline()]
+        deadlines = [self._ring.next_deadline(), self._network.next_deadline()]
         deadlines += [service.next_deadline() for service in self.services.values()]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
@@ -322,6 +323,9 @@ class Node:
             if deadline is not None and deadline <= now_ns:
                 service.on_timer(now_ns)
                 self._collect(service, now_ns)
+        deadline = self._network.next_deadline()
+        if deadline is not None and deadline <= now_ns:
+            self._network.on_timer(now_ns)
         deadline = self._ring.next_deadline()
         if deadline is not None and deadline <= now_ns:
             self._ring.on_timer(now_ns)
@@ -349,25 +353,52 @@ class Node:
             if service.outputs:
                 self._collect(service, now_ns)
 
+    # --- the network
+
+    def on_datagram(self, link: int, source: Address, datagram: Buffer, now_ns: int) -> None:
+        """A datagram from the socket of a link; `source` is (host, port)."""
+        self._network.receive(link, source, datagram, now_ns)
+        self._drain_ring(now_ns)
+
+    def on_send_error(
+        self, link: int, address: Address, kind: Kind, error: int, kernel_mtu: int, now_ns: int
+    ) -> None:
+        """A datagram could not be sent: errno, and the MTU that the kernel has told, or 0."""
+        self._network.on_send_error(link, address, kind, error, kernel_mtu, now_ns)
+
+    def on_network_error(self, link: int, address: Address, error: int) -> None:
+        """The network says that what was sent to `address` went nowhere: errno."""
+        self._network.on_network_error(link, address, error)
+
     # --- the ring
 
     def _drain_ring(self, now_ns: int) -> None:
-        """Carry the ring's outputs on; a delivery may cause more of them."""
-        ring = self._ring
-        while ring.outputs:
+        """Carry the outputs of the ring and the network on; a delivery may cause more of them."""
+        ring, network = self._ring, self._network
+        while ring.outputs or network.outputs:
             outputs, ring.outputs = ring.outputs, []
             for output in outputs:
                 ROUTES[type(output)](self, output, now_ns)
+            if network.outputs:
+                self._drain_network(now_ns)
+
+    def _drain_network(self, now_ns: int) -> None:
+        """Frames to the ring, datagrams to the shell. Our own frames wait until the ring has returned."""
+        outputs, self._network.outputs = self._network.outputs, []
+        for output in outputs:
+            if isinstance(output, Received):
+                if output.node_id == self.view.node_id:
+                    self._loopback.append(output.payload)
+                else:
+                    self._ring.receive(output.payload, now_ns)
+            elif isinstance(output, SendDatagram | SendDatagrams):
+                self.outputs.append(output)
 
     def _on_broadcast(self, output: totem.Broadcast, now_ns: int) -> None:
-        if output.loop_back:
-            self._links.count_own(len(output.frame))
-            self._loopback.append(output.frame)
+        self._network.send(output.frame, ALL_NODES, now_ns, loop_back=output.loop_back)
 
     def _on_token(self, output: totem.SendToken, now_ns: int) -> None:
-        if output.node_id == self.view.node_id:
-            self._links.count_own(len(output.frame))
-            self._loopback.append(output.frame)
+        self._network.send(output.frame, output.node_id, now_ns)
 
     def _on_deliver(self, output: totem.Deliver, now_ns: int) -> None:
         node_id, payload, order = output
@@ -422,6 +453,7 @@ class Node:
             self._synchronizer.on_transitional(change.members)
             return
         self.view.members = change.members
+        self._network.on_membership(change.members)
         self._unpacker.begin_sync()
         self._synchronizer.start(change.ring_id, change.members, now_ns)
         self._collect_synchronizer(now_ns)
@@ -479,7 +511,7 @@ class Node:
             elif type(output) is QuorumChanged:
                 self._on_quorum(output, now_ns)
             elif type(output) is ReconfigureCrypto:
-                self._links.reconfigure_crypto(output.phase)
+                self._network.reconfigure_crypto(output.phase, now_ns)
             else:
                 self.outputs.append(output)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pycorosync.daemon.client_server import ClientServer
 from pycorosync.daemon.loop import Loop
 from pycorosync.daemon.sigbus import SigbusGuard
-from pycorosync.node.node import SetFlowControl
+from pycorosync.node.outputs import SetFlowControl
 from pycorosync.services.outputs import DisconnectClient, Respond, SendEvent
 from tests.nodes import SimulatedNode
 
@@ -62,7 +62,8 @@ class Served:
                     case _:
                         pass
         server.flush(now_ns)
-        return 0 if server.has_pending else node.next_deadline()
+        deadlines = (server.next_deadline(), node.next_deadline())
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def call(self, job: Callable[[], None]) -> None:
         """Run `job` in the server's thread, and wait for it."""

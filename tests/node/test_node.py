@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from pycorosync.cs_error import CsError
-from pycorosync.node.node import Ready
+from pycorosync.node.outputs import Ready
 from pycorosync.services.service import REQUEST_HEADER, RESPONSE_HEADER
 from tests.nodes import SimulatedNode
 

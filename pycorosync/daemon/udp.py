@@ -1,0 +1,249 @@
+"""The sockets of the links: bound, tuned, read in batches, and told what to send (libknet: transport_udp.c;
+corosync: the sockets of exec/totemudp.c and exec/totemudpu.c).
+
+Fragments of one message leave with one system call where the kernel can cut them (UDP_SEGMENT), and come in
+joined where it can join them (UDP_GRO). What the network answers (ICMP) is read from the error queue.
+"""
+
+import contextlib
+import errno
+import select
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pycorosync.daemon.loop import READ, Loop
+from pycorosync.knet.outputs import Address, Kind, SendDatagram, SendDatagrams
+from pycorosync.log import subsystem
+from pycorosync.node.node import Node
+from pycorosync.node.outputs import Binding
+from pycorosync.types import Buffer
+
+LOG = subsystem("TOTEM")
+
+_BUFFER_BYTES = 8 << 20
+_DATAGRAM_BYTES = 65535
+_PRIORITY_INTERACTIVE = 6
+# What a link may bring in one wake-up before the others, the clients and the timers have their turn.
+_RECEIVES_PER_WAKE_UP = 64
+_SEND_PATIENCE_S = 0.01
+
+# Linux numbers that Python's socket module does not have everywhere.
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
+_IP_RECVERR, _IPV6_RECVERR = 11, 25
+_IP_FREEBIND, _IPV6_FREEBIND = 15, 78
+_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE = 10, 23, 3
+_SOL_UDP, _UDP_SEGMENT, _UDP_GRO = 17, 103, 104
+_ORIGIN_LOCAL = 1
+_ERROR_MESSAGES = ((socket.IPPROTO_IP, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR))
+
+_Control = tuple[int, int, bytes]
+_SEGMENT_SIZE = struct.Struct("=H")
+_GRO_SIZE = struct.Struct("=i")
+_EXTENDED_ERROR = struct.Struct("=IBBBxII")  # errno, origin, type, code, info, data
+_NO_SEGMENTATION = frozenset({errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT})
+
+
+class LinkSocket:
+    """One link's socket, and for udp the one that listens to the multicast group."""
+
+    def __init__(self, binding: Binding, *, probes_mtu: bool) -> None:
+        """Raises OSError."""
+        self.binding = binding
+        self.segments = True  # until the kernel refuses
+        host, port = binding.host, binding.port
+        self.family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.sockets = [self._bound(host, port, probes_mtu=probes_mtu)]
+        if binding.group is not None:
+            self.sockets[0].close()
+            self.sockets = [self._bound(host, port, probes_mtu=False), self._listening(binding)]
+
+    @property
+    def main(self) -> socket.socket:
+        return self.sockets[0]
+
+    def _bound(self, host: str, port: int, *, probes_mtu: bool) -> socket.socket:
+        made = socket.socket(self.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for force, plain in (
+            (_SO_RCVBUFFORCE, socket.SO_RCVBUF),
+            (_SO_SNDBUFFORCE, socket.SO_SNDBUF),
+        ):
+            try:
+                made.setsockopt(socket.SOL_SOCKET, force, _BUFFER_BYTES)
+            except OSError:
+                made.setsockopt(socket.SOL_SOCKET, plain, _BUFFER_BYTES)
+        level = socket.IPPROTO_IPV6 if self.family == socket.AF_INET6 else socket.IPPROTO_IP
+        six = self.family == socket.AF_INET6
+        wishes = [
+            (socket.SOL_SOCKET, socket.SO_PRIORITY, _PRIORITY_INTERACTIVE),
+            (level, _IPV6_FREEBIND if six else _IP_FREEBIND, 1),
+            (level, _IPV6_RECVERR if six else _IP_RECVERR, 1),
+        ]
+        if probes_mtu:
+            wishes.append((level, _IPV6_MTU_DISCOVER if six else _IP_MTU_DISCOVER, _PMTUDISC_PROBE))
+            wishes.append((_SOL_UDP, _UDP_GRO, 1))
+        for where, option, value in wishes:
+            with contextlib.suppress(OSError):
+                made.setsockopt(where, option, value)
+        made.bind((host, port))
+        return made
+
+    def _listening(self, binding: Binding) -> socket.socket:
+        group, host = binding.group or "", binding.host
+        made = socket.socket(self.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((group, binding.port))
+        if self.family == socket.AF_INET:
+            near = socket.inet_aton(host)
+            made.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + near)
+            self.main.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, near)
+            self.main.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, binding.ttl)
+            self.main.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+        else:
+            joined = socket.inet_pton(socket.AF_INET6, group) + bytes(4)
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, joined)
+            self.main.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, binding.ttl)
+            self.main.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 0)
+        return made
+
+    def close(self) -> None:
+        for each in self.sockets:
+            each.close()
+
+
+class LinkSockets:
+    """All links' sockets. What they bring goes to the node."""
+
+    def __init__(self, loop: Loop, node: Node, *, probes_mtu: bool) -> None:
+        """`probes_mtu`: packets must not be fragmented on the way, because knet finds out what fits."""
+        self._loop = loop
+        self._node = node
+        self._probes_mtu = probes_mtu
+        self._links: dict[int, LinkSocket] = {}
+
+    def configure(self, bindings: tuple[Binding, ...]) -> None:
+        """Have exactly these open. Raises OSError for one that cannot be."""
+        wanted = {binding.link: binding for binding in bindings}
+        for number, link in list(self._links.items()):
+            if wanted.get(number) != link.binding:
+                self._close(number)
+        for number, binding in wanted.items():
+            if number not in self._links:
+                link = self._links[number] = LinkSocket(binding, probes_mtu=self._probes_mtu)
+                for each in link.sockets:
+                    self._loop.add(each.fileno(), self._reader(link, each), READ)
+
+    def close(self) -> None:
+        """The node has left the ring."""
+        for number in list(self._links):
+            self._close(number)
+
+    def _close(self, number: int) -> None:
+        link = self._links.pop(number)
+        for each in link.sockets:
+            self._loop.remove(each.fileno())
+        link.close()
+
+    # --- receiving
+
+    def _reader(self, link: LinkSocket, source: socket.socket) -> Callable[[int, int], None]:
+        return lambda events, now_ns: self._on_events(link, source, events, now_ns)
+
+    def _on_events(self, link: LinkSocket, near: socket.socket, events: int, now_ns: int) -> None:
+        if events & select.EPOLLERR:
+            self._read_errors(link, near)
+        on_datagram = self._node.on_datagram
+        number = link.binding.link
+        for _ in range(_RECEIVES_PER_WAKE_UP):
+            try:
+                data, ancillary, flags, source = near.recvmsg(_DATAGRAM_BYTES, 64)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # an ICMP error, which the error queue tells in full
+            if flags & socket.MSG_TRUNC:
+                continue
+            for datagram in _split(data, ancillary):
+                on_datagram(number, source[:2], datagram, now_ns)
+
+    def _read_errors(self, link: LinkSocket, near: socket.socket) -> int:
+        """Tell the node what the network says of datagrams that we have sent; the MTU that our own kernel
+        gives as the reason for refusing one, or 0.
+        """
+        kernel_mtu = 0
+        for _ in range(_RECEIVES_PER_WAKE_UP):
+            try:
+                _, ancillary, _, destination = near.recvmsg(0, 512, socket.MSG_ERRQUEUE)
+            except OSError:
+                break
+            for level, kind, data in ancillary:
+                if (level, kind) not in _ERROR_MESSAGES or len(data) < _EXTENDED_ERROR.size:
+                    continue
+                error, origin, _, _, info, _ = _EXTENDED_ERROR.unpack_from(data)
+                if origin == _ORIGIN_LOCAL:
+                    kernel_mtu = info if error == errno.EMSGSIZE else kernel_mtu
+                elif destination:
+                    self._node.on_network_error(link.binding.link, destination[:2], error)
+        return kernel_mtu
+
+    # --- sending
+
+    def send(self, output: SendDatagram, now_ns: int) -> None:
+        """Output of the node."""
+        kind, number, address, payload = output
+        link = self._links.get(number)
+        if link is not None and (error := _send(link.main, [payload], [], address)):
+            self._failed(link, address, kind, error, now_ns)
+
+    def send_fragments(self, output: SendDatagrams, now_ns: int) -> None:
+        """Output of the node: as few system calls as the kernel allows."""
+        number, address, datagrams = output
+        link = self._links.get(number)
+        if link is None:
+            return
+        if link.segments and len(datagrams) > 1:
+            size = [(_SOL_UDP, _UDP_SEGMENT, _SEGMENT_SIZE.pack(datagrams.segment_size))]
+            for buffers in datagrams.batches():
+                error = _send(link.main, buffers, size, address)
+                if error in _NO_SEGMENTATION:
+                    link.segments = False
+                    break
+                if error:
+                    self._failed(link, address, Kind.DATA, error, now_ns)
+            else:
+                return
+        for buffers in datagrams:
+            if error := _send(link.main, buffers, [], address):
+                self._failed(link, address, Kind.DATA, error, now_ns)
+
+    def _failed(self, link: LinkSocket, address: Address, kind: Kind, error: int, now_ns: int) -> None:
+        kernel_mtu = self._read_errors(link, link.main) if error == errno.EMSGSIZE else 0
+        self._node.on_send_error(link.binding.link, address, kind, error, kernel_mtu, now_ns)
+
+
+def _send(near: socket.socket, buffers: list[Buffer], control: list[_Control], to: Any) -> int:
+    """0, or an errno. A full buffer is waited for, briefly."""
+    for _ in range(2):
+        try:
+            near.sendmsg(buffers, control, 0, to)
+        except BlockingIOError:
+            select.select([], [near], [], _SEND_PATIENCE_S)
+        except OSError as fault:
+            return fault.errno or errno.EIO
+        else:
+            return 0
+    return errno.EAGAIN
+
+
+def _split(data: bytes, ancillary: list[_Control]) -> Iterator[bytes | memoryview]:
+    """The datagrams that the kernel has joined."""
+    for level, kind, value in ancillary:
+        if (level, kind) == (_SOL_UDP, _UDP_GRO) and len(value) >= _GRO_SIZE.size:
+            size = _GRO_SIZE.unpack_from(value)[0]
+            if 0 < size < len(data):
+                view = memoryview(data)
+                yield from (view[at : at + size] for at in range(0, len(data), size))
+                return
+    yield data

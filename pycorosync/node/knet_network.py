@@ -1,0 +1,185 @@
+"""The knet engine as the node's network: its settings from the configuration, its state for services
+(corosync: exec/totemknet.c).
+"""
+
+from collections.abc import Iterable
+
+from pycorosync.cmap.stats import KNET_HANDLE, KNET_LINK, Stat, stats_of
+from pycorosync.config.model import CryptoConfig, LinkConfig, TotemConfig
+from pycorosync.knet.crypto import CryptoSettings, Entropy
+from pycorosync.knet.engine import OWN_MTU, Knet
+from pycorosync.knet.link import LinkSettings
+from pycorosync.knet.outputs import Address, Output
+from pycorosync.knet.settings import CompressionSettings, KnetSettings, LinkMode
+from pycorosync.log import subsystem
+from pycorosync.node.network import configured_addresses
+from pycorosync.node.outputs import Binding
+from pycorosync.services.service import LinkStatus
+from pycorosync.types import Buffer, NodeId
+
+TOTEM = subsystem("TOTEM")
+
+_NS_IN_MS, _NS_IN_S = 1_000_000, 1_000_000_000
+ACTIVATE, CLEAN_UP = 1, 2  # phases of a change of keys
+
+
+class KnetNetwork:
+    """See Network in network.py."""
+
+    name = "knet"
+
+    def __init__(self, totem: TotemConfig, entropy: Entropy) -> None:
+        self._totem = totem
+        self._knet = Knet(knet_settings(totem), crypto_settings(totem.crypto), entropy)
+        self._crypto_pending = False
+        self.receive = self._knet.receive
+        self.on_send_error = self._knet.on_send_error
+        self.on_network_error = self._knet.on_network_error
+        self.on_timer = self._knet.on_timer
+        self.next_deadline = self._knet.next_deadline
+        self.reachable = self._knet.is_reachable
+
+    @property
+    def outputs(self) -> list[Output]:
+        return self._knet.outputs
+
+    @outputs.setter
+    def outputs(self, empty: list[Output]) -> None:
+        self._knet.outputs = empty
+
+    def start(self, now_ns: int) -> None:
+        for link in self._totem.links:
+            _log_link(link)
+        self._knet.start(now_ns)
+
+    def bindings(self) -> tuple[Binding, ...]:
+        return tuple(
+            Binding(link.number, str(link.local_address), link.port)
+            for link in self._totem.links
+            if link.local_address is not None
+        )
+
+    def send(self, frame: Buffer, to: NodeId, now_ns: int, *, loop_back: bool = False) -> None:
+        self._knet.send(frame, to, now_ns, loop_back=loop_back)
+
+    # --- configuration
+
+    def reconfigure(self, totem: TotemConfig, now_ns: int) -> None:
+        """Nodes, links, keys. New keys are accepted at once, and sent with from phase ACTIVATE on."""
+        if totem.crypto != self._totem.crypto:
+            crypto = totem.crypto
+            index = self._knet.load_crypto(crypto_settings(crypto))
+            self._crypto_pending = True
+            TOTEM.info(
+                "kronosnet crypto reconfigured on index %d: %s/%s/%s",
+                index,
+                crypto.model,
+                crypto.cipher,
+                crypto.hash,
+            )
+        before = {link.number: link for link in self._totem.links}
+        for link in totem.links:
+            if before.get(link.number) != link:
+                _log_link(link)
+        self._totem = totem
+        self._knet.reconfigure(knet_settings(totem), now_ns)
+
+    def on_membership(self, members: tuple[NodeId, ...]) -> None:
+        """knet knows by its links who is there."""
+
+    def reconfigure_crypto(self, phase: int, now_ns: int) -> None:
+        """Every node has loaded the new keys, or sends with them."""
+        if not self._crypto_pending:
+            return
+        if phase == ACTIVATE:
+            self._knet.use_crypto(now_ns)
+        elif phase == CLEAN_UP:
+            self._knet.forget_crypto()
+            self._crypto_pending = False
+
+    # --- what services see
+
+    def addresses(self, node_id: NodeId) -> list[str]:
+        return configured_addresses(self._totem, node_id)
+
+    def links(self, node_id: NodeId) -> list[LinkStatus]:
+        own = node_id == self._totem.node_id
+        near = {link.number: link for link in self._knet.links(node_id)}
+        found = []
+        for link in self._totem.links:
+            for member in link.members:
+                if member.node_id != node_id:
+                    continue
+                end = near.get(link.number)
+                found.append(
+                    LinkStatus(
+                        link=link.number,
+                        enabled=own or end is not None,
+                        connected=own or (end is not None and end.connected),
+                        dynamic_connected=False,
+                        mtu=OWN_MTU if own else (end.mtu if end is not None and end.connected else 0),
+                        local_address=str(link.local_address or ""),
+                        remote_address=str(member.address),
+                    )
+                )
+        return found
+
+    # --- statistics
+
+    def stats(self) -> Iterable[Stat]:
+        """stats.knet.*"""
+        yield from stats_of("stats.knet.handle", KNET_HANDLE, self._knet.handle_stats)
+        # What we send to ourselves has no link; knet counts it as if it had one.
+        yield from stats_of(f"stats.knet.node{self._totem.node_id}.link0", KNET_LINK, self._knet.own_stats())
+        for node_id in sorted({member.node_id for link in self._totem.links for member in link.members}):
+            for near in self._knet.links(node_id):
+                yield from stats_of(f"stats.knet.node{node_id}.link{near.number}", KNET_LINK, near.status())
+
+    def clear_stats(self) -> None:
+        self._knet.clear_stats()
+
+
+def _log_link(link: LinkConfig) -> None:
+    TOTEM.info("Configuring link %d", link.number)
+    TOTEM.info(
+        "Configured link number %d: local addr: %s, port=%d", link.number, link.local_address, link.port
+    )
+
+
+def crypto_settings(crypto: CryptoConfig) -> CryptoSettings:
+    return CryptoSettings(crypto.model, crypto.cipher, crypto.hash, crypto.key)
+
+
+def knet_settings(totem: TotemConfig) -> KnetSettings:
+    """The engine's settings. Addresses are (host, port), as sockets name the source of a datagram."""
+    peers: dict[NodeId, dict[int, Address]] = {}
+    for link in totem.links:
+        for member in link.members:
+            if member.node_id != totem.node_id:
+                peers.setdefault(member.node_id, {})[link.number] = (str(member.address), link.port)
+    timers = totem.timers
+    return KnetSettings(
+        node_id=totem.node_id,
+        mode=LinkMode(totem.link_mode),
+        links=tuple(_link_settings(link) for link in totem.links),
+        peers=peers,
+        pmtud_interval_ns=timers.knet_pmtud_interval_s * _NS_IN_S,
+        manual_mtu=timers.knet_mtu,
+        compression=CompressionSettings(
+            timers.knet_compression_model, timers.knet_compression_level, timers.knet_compression_threshold
+        ),
+        check_sources=timers.block_unlisted_ips,
+    )
+
+
+def _link_settings(link: LinkConfig) -> LinkSettings:
+    address = link.local_address or (link.members[0].address if link.members else None)
+    return LinkSettings(
+        number=link.number,
+        ip_version=address.version if address is not None else 4,
+        priority=link.priority,
+        ping_interval_ns=link.ping_interval_ms * _NS_IN_MS,
+        ping_timeout_ns=link.ping_timeout_ms * _NS_IN_MS,
+        ping_precision=link.ping_precision,
+        pong_count=link.pong_count,
+    )

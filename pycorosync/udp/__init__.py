@@ -1,0 +1,1 @@
+"""Totem frames in plain datagrams, on one link: see engine.py."""
