@@ -7,7 +7,8 @@ connection adds what both need: a bounded queue for events that the channel has 
 A client that does not read its events must not stall anyone, itself included: its requests go on being
 served, because a client may well wait for an answer while its events pile up. Nor may its backlog throttle
 it by flow control, because it may retry without dispatching. So its queue has a bound, and beyond that the
-connection ends.
+connection ends. Long before, the server takes the client's requests less often, by `backlog_bytes`: one that
+sends faster than it reads, and is told of its own messages, comes to a rate that it can bear.
 """
 
 from collections import deque
@@ -133,6 +134,11 @@ class Connection:
     def queueing(self) -> bool:
         """Whether events wait for room in the channel."""
         return bool(self._queue)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """How much waits for room in the channel."""
+        return self._queued_bytes
 
     def respond(self, payload: Buffer) -> bool:
         """Answer a request; False if the client has stopped reading its answers (the answer is lost)."""

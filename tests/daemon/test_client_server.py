@@ -5,6 +5,7 @@ import errno
 import os
 import socket
 import struct
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -12,6 +13,8 @@ import pytest
 
 from pycorosync.client.connection import Connection, LibraryError
 from pycorosync.cs_error import CsError
+from pycorosync.daemon import client_server
+from pycorosync.daemon.client_server import Client, ClientServer
 from pycorosync.daemon.socket_channel import abstract_address
 from pycorosync.ipc import messages
 from pycorosync.services.service import REQUEST_HEADER, RESPONSE_HEADER
@@ -71,6 +74,38 @@ def test_events_far_beyond_the_ring_arrive_whole_and_in_order() -> None:
             event = connection.receive_event(30)
             assert event is not None
             assert event[184:188] == struct.pack("=I", number)
+
+
+def test_a_client_behind_with_its_events_is_served_less_often_and_not_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_server, "_BACKLOG_FREE_BYTES", 3_000_000)
+    turns: list[int] = []
+    take = ClientServer._take_requests
+
+    def counted(self: ClientServer, client: Client, now_ns: int) -> None:
+        if client.connection.backlog_bytes > 3_000_000:
+            turns.append(now_ns)
+        take(self, client, now_ns)
+
+    monkeypatch.setattr(ClientServer, "_take_requests", counted)
+    with served() as server, Connection(server.name(CPG)) as connection:
+        connection.request(JOIN)
+        assert connection.receive_event(30) is not None
+        sent = 0
+        while sent < 600:
+            with contextlib.suppress(LibraryError):
+                connection.send(_mcast(struct.pack("=I", sent) * 5000))
+                sent += 1
+        assert _answered(connection), "it waits for its turn only"
+        gaps = [after - before for before, after in pairwise(turns)]
+        assert gaps
+        assert min(gaps) >= 3_000_000 // 8
+        for number in range(sent):
+            event = connection.receive_event(30)
+            assert event is not None
+            assert event[184:188] == struct.pack("=I", number)
+        server.until(lambda: not server.server._slowed)
 
 
 def test_a_client_that_goes_leaves_nothing_and_what_it_sent_still_counts() -> None:
