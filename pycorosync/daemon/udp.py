@@ -56,8 +56,11 @@ class LinkSocket:
         self.family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.sockets = [self._bound(host, port, probes_mtu=probes_mtu)]
         if binding.group is not None:
-            self.sockets[0].close()
-            self.sockets = [self._bound(host, port, probes_mtu=False), self._listening(binding)]
+            try:
+                self.sockets.append(self._listening(binding))
+            except OSError:
+                self.close()
+                raise
 
     @property
     def main(self) -> socket.socket:
