@@ -59,7 +59,7 @@ def seal_again(settings: CryptoSettings, datagram: bytes, packet: bytes) -> byte
 
 @dataclass
 class Replay:
-    """What has been seen so far; raises AssertionError for the first thing that does not come out the same."""
+    """What has been seen so far; AssertionError for the first thing that does not come out the same."""
 
     keys: list[CryptoSettings] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
