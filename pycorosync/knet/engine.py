@@ -84,8 +84,13 @@ class Knet:
         self._receiver = Receiver(
             settings.node_id, self._keyring, self.handle_stats, self._complaints, stopwatch
         )
+        # `outputs` may be emptied by putting another list in its place.
         self._discovery = Discovery(
-            settings.node_id, self._links, self._transmit, self._on_validity, self.outputs
+            settings.node_id,
+            self._links,
+            self._transmit,
+            self._on_validity,
+            lambda changed: self.outputs.append(changed),
         )
 
     # --- configuration

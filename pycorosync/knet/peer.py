@@ -22,7 +22,7 @@ class Peer:
         self.reassembly = Reassembly()
         self.reachable = False
         self._routes: list[Link] = []
-        self._best: tuple[int, int] = (0, 0)  # number and priority of the link that was chosen last
+        self._best = 0  # number of the link that was chosen last
 
     def add_link(self, link: Link) -> None:
         self.links[link.number] = link
@@ -40,8 +40,10 @@ class Peer:
             # Of equals, the lowest number.
             usable = usable and [max(usable, key=lambda link: link.settings.priority)]
             if usable:
-                self._best = (usable[0].number, usable[0].settings.priority)
-            KNET.info("host: host: %d (passive) best link: %d (pri: %d)", self.node_id, *self._best)
+                self._best = usable[0].number
+            # Also said when there is none, of the one before: so does libknet.
+            priority = self.links[self._best].settings.priority if self._best in self.links else 0
+            KNET.info("host: host: %d (passive) best link: %d (pri: %d)", self.node_id, self._best, priority)
         else:
             KNET.info("host: host: %d has %d active links", self.node_id, len(usable))
         self._routes = usable

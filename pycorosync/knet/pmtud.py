@@ -19,7 +19,7 @@ from pycorosync.knet.crypto import Overhead
 from pycorosync.knet.fragments import DATA_MTU_MIN
 from pycorosync.knet.link import Link, data_mtu, on_wire_size, smallest_data_mtu
 from pycorosync.knet.messages import ALL_HEADERS_SIZE, encode_probe, encode_size
-from pycorosync.knet.outputs import Kind, MtuChanged, Output
+from pycorosync.knet.outputs import Kind, MtuChanged
 from pycorosync.log import subsystem
 from pycorosync.types import NodeId
 
@@ -137,14 +137,14 @@ class Discovery:
         links: Callable[[], Iterable[Link]],
         transmit: Callable[[Kind, Link, bytes], None],
         on_validity: Callable[[Link], None],
-        outputs: list[Output],
+        tell: Callable[[MtuChanged], None],
     ) -> None:
         """`on_validity` is told when a link has become usable, or not, by the size of packets it takes."""
         self._node_id = node_id
         self._links = links
         self._transmit = transmit
         self._on_validity = on_validity
-        self._outputs = outputs
+        self._tell = tell
         self._overhead = Overhead()
         self._searches: dict[Link, Search] = {}
         self.interval_ns = 0
@@ -161,7 +161,7 @@ class Discovery:
         if size == self.data_mtu:
             return False
         self.data_mtu = size
-        self._outputs.append(MtuChanged(size))
+        self._tell(MtuChanged(size))
         return True
 
     def start(self, link: Link, now_ns: int) -> None:
@@ -222,6 +222,8 @@ class Discovery:
         """
         search = self._searches.get(link)
         if search is not None and probe:
+            link.stats.tx_pmtu_packets -= 1  # it was counted when it was put out
+            link.stats.tx_pmtu_bytes -= self._overhead.sealed_size(search.probe_length)
             self._go_on(link, search, search.on_too_large(kernel_mtu), now_ns)
         elif not probe:
             # The path has become narrower: what we sent is lost, what follows need not be.
