@@ -60,7 +60,6 @@ class Loop:
                 if callback := callbacks.get(fd):
                     callback(events, time.monotonic_ns())
             deadline = self._turn(time.monotonic_ns())
-        self._epoll.close()
 
     @staticmethod
     def _wait(poll: Callable[..., list[tuple[int, int]]], deadline: int | None) -> list[tuple[int, int]]:
