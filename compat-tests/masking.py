@@ -71,11 +71,15 @@ RULES = (
         "",
         "how often a test asked before the node was ready",
     ),
+    Rule("corosync -f", r"(?<=\] )\w+\.(c|py):(\w+:)?\d+ ", r"<file>:\2<line> ", "places in the source"),
     Rule(
         "corosync -f",
-        r"^(.*A new membership .*\n)((.*\[QUORUM\] Sync .*\n)+)",
-        r"\2\1",
-        "the ring tells of its membership before the services hear of it; corosync the other way round",
+        r"(?<=\] )(<file>:)?(_corosync_exit_error|log_exit)(?=[: ])",
+        r"\1<function>",
+        "names in the source",
+    ),
+    Rule(
+        "corosync -f", r"(?<=\] n1 corosync)(?=\w)", " ", "with timestamp off, corosync runs words together"
     ),
 )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pycorosync import COROSYNC_VERSION, __version__
 from pycorosync.daemon.configuration import DEFAULT_FILE
 
-PATH_BYTES_MAX = 4095
+PATH_BYTES_MAX = 4096
 # Of what corosync can be built with, what this program has.
 FEATURES: tuple[str, ...] = ("systemd",)
 CRYPTO_MODELS: tuple[str, ...] = ()

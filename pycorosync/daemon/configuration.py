@@ -24,6 +24,9 @@ _KEY_BYTES_MAX = 4096
 # A file that is longer is no configuration; it is cut, and fails as text.
 _FILE_BYTES_MAX = 16 * 1024 * 1024
 
+# corosync cuts what it says about a file it cannot read.
+_COMPLAINT_MAX = 511
+
 AccessFiles = list[tuple[str, bytes]]
 
 
@@ -49,7 +52,7 @@ def read_files(path: str) -> tuple[bytes, AccessFiles]:
     try:
         text = _read(path, _FILE_BYTES_MAX)
     except (OSError, ValueError) as fault:
-        complaint = f"Can't read file {path}: {_reason(fault)}"
+        complaint = f"Can't read file {path}: {_reason(fault)}"[:_COMPLAINT_MAX]
         raise RefusedConfig(Phase.PARSER, [Fault(path, 0, complaint)]) from fault
     return text, list(_access_files(Path(path).parent / "uidgid.d"))
 
