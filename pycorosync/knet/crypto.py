@@ -184,7 +184,7 @@ class Keyring:
     @property
     def has_keys(self) -> bool:
         """Whether a datagram may be sealed at all."""
-        return bool(self._loaded)
+        return bool(self._loaded) or self.active is not None
 
     def candidates(self) -> Iterator[Crypto]:
         """What may open a datagram; the one in use comes first."""

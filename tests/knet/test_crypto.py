@@ -175,6 +175,22 @@ def test_clear_packets_are_accepted_only_while_clear_is_configured() -> None:
     assert (ring.open(b"clear"), ring.has_keys) == (b"clear", False)
 
 
+def test_the_key_in_use_is_kept_through_changes_that_are_not_carried_out() -> None:
+    for second in (CryptoSettings(), crypto(seed=3)):
+        for third in (CryptoSettings(), crypto(seed=4)):
+            ring = Keyring(crypto(seed=1), os.urandom)
+            in_use = ring.active
+            ring.load(second)
+            ring.load(third)
+            assert in_use is ring.active is not None
+            sealed = in_use.seal(b"packet")
+            assert bytes(ring.open(sealed) or b"") == b"packet"
+            ring.use()
+            ring.forget()
+            assert ring.has_keys is third.enabled
+            assert (ring.open(sealed) == sealed) is not third.enabled
+
+
 def test_a_configuration_that_cannot_be_used_changes_nothing() -> None:
     ring = Keyring(crypto(), os.urandom)
     with pytest.raises(ValueError, match="cipher"):
