@@ -182,7 +182,8 @@ def test_the_key_in_use_is_kept_through_changes_that_are_not_carried_out() -> No
             in_use = ring.active
             ring.load(second)
             ring.load(third)
-            assert in_use is ring.active is not None
+            assert in_use is not None
+            assert ring.active is in_use
             sealed = in_use.seal(b"packet")
             assert bytes(ring.open(sealed) or b"") == b"packet"
             ring.use()
