@@ -21,15 +21,16 @@ MAY_IMPORT = {
     "log": set(),
     "wire": set(),
     "knet": {"wire"},
+    "udp": {"knet"},  # its outputs are knet's
     "totem": {"wire"},
     "cmap": set(),
     "config": {"cmap"},
     "services": {"wire", "cmap"},
     "ipc": {"wire"},
-    "node": {"wire", "knet", "totem", "services", "cmap", "config"},
+    "node": {"wire", "knet", "udp", "totem", "services", "cmap", "config"},
     "client": {"ipc", "wire", "services"},
     "tools": {"client", "config"},
-    "daemon": {"node", "ipc", "config", "cmap", "services"},
+    "daemon": {"node", "ipc", "config", "cmap", "services", "knet"},
     "__main__": {"daemon"},
 }
 FORBIDDEN = {
@@ -48,6 +49,9 @@ NEEDS_NO_TEST = {
     "types.py": "declares names only",
     "errors.py": "declares names only",
     "services/outputs.py": "declares names only",
+    "node/outputs.py": "declares names only",
+    "node/network.py": "declares names only",
+    "__main__.py": "one call",
 }
 # file -> function -> why it may be longer than MAX_FUNCTION_LINES.
 LONG_FUNCTIONS: dict[str, dict[str, str]] = {}
