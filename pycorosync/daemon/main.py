@@ -9,7 +9,14 @@ from collections.abc import Iterable
 from random import Random
 
 from pycorosync import COROSYNC_VERSION
-from pycorosync.config.model import Configuration, LoggingConfig, Phase, RefusedConfig, SystemConfig
+from pycorosync.config.model import (
+    Configuration,
+    LoggingConfig,
+    Phase,
+    RefusedConfig,
+    SystemConfig,
+    Transport,
+)
 from pycorosync.daemon.command_line import (
     USAGE,
     Options,
@@ -40,6 +47,13 @@ from pycorosync.node.node import Node
 
 LOG = subsystem("MAIN")
 SERV = subsystem("SERV")
+TOTEM = subsystem("TOTEM")
+
+_TRANSPORT_TITLES = {
+    Transport.KNET: "Kronosnet",
+    Transport.UDPU: "UDP/IP Unicast",
+    Transport.UDP: "UDP/IP Multicast",
+}
 
 
 def run() -> None:
@@ -164,9 +178,17 @@ class Daemon:
         pid_file.release()
 
     def _run_node(self, configuration: Configuration) -> None:
-        state_dir = configuration.system.state_dir
+        state_dir, transport = configuration.system.state_dir, configuration.totem.transport
+        TOTEM.notice("Initializing transport (%s).", _TRANSPORT_TITLES[transport])
+        if transport is Transport.KNET:
+            TOTEM.info("totemknet initialized")
         sequence = RingIdFile(state_dir, configuration.totem.node_id).create_or_load()
-        node = Node(configuration, sequence, Random(os.urandom(16)), os.urandom)
+        try:
+            node = Node(configuration, sequence, Random(os.urandom(16)), os.urandom)
+        except ValueError as fault:
+            # A compression model whose library is not on this host.
+            LOG.error("%s", fault)
+            raise StartError(ExitStatus.FATAL, "Can't initialize TOTEM layer") from fault
         shell = Shell(node, self._options.configuration_file, self._log_system, state_dir)
         try:
             shell.start()
