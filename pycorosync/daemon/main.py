@@ -186,9 +186,9 @@ class Daemon:
         try:
             node = Node(configuration, sequence, Random(os.urandom(16)), os.urandom)
         except ValueError as fault:
-            # A compression model whose library is not on this host.
+            # Crypto that the checks of the configuration let pass and knet does not have.
             LOG.error("%s", fault)
-            raise StartError(ExitStatus.FATAL, "Can't initialize TOTEM layer") from fault
+            raise StartError(ExitStatus.FATAL, "Can't initialize TOTEM layer", "main.c:1608") from fault
         shell = Shell(node, self._options.configuration_file, self._log_system, state_dir)
         try:
             shell.start()
