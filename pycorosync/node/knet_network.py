@@ -117,7 +117,9 @@ class KnetNetwork:
                         enabled=own or end is not None,
                         connected=own or (end is not None and end.connected),
                         dynamic_connected=False,
-                        mtu=OWN_MTU if own else (end.mtu if end is not None and end.connected else 0),
+                        mtu=OWN_MTU
+                        if own
+                        else (0 if end is None else end.mtu),  # the last known when it is down
                         local_address=str(link.local_address or ""),
                         remote_address=str(member.address),
                     )

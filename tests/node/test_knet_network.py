@@ -45,7 +45,8 @@ def test_before_anybody_answers_only_we_are_reachable(network: KnetNetwork) -> N
         (0, True, "192.0.2.1"),
         (1, True, "198.51.100.1"),
     ]
-    assert [(link.enabled, link.connected) for link in network.links(2)] == [(True, False)] * 2
+    # 522 bytes fit into the smallest packet that every IPv4 network carries.
+    assert [(link.enabled, link.connected, link.mtu) for link in network.links(2)] == [(True, False, 522)] * 2
 
 
 def test_peers_are_pinged_on_every_link_and_a_lone_node_stays_silent(network: KnetNetwork) -> None:
