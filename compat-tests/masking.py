@@ -60,10 +60,9 @@ RULES = (
     Rule("corosync -f", r"(?<=A new membership \(\d\.)[0-9a-f]+", "<seq>", "counts the host's earlier rings"),
     Rule(
         "corosync -f",
-        r"^.*(\[KNET  \] |\[TOTEM \] (Initializing transport|totem\w+ initialized|Configur(ing|ed) link"
-        r"|The network interface|adding new UDPU member|knet_handle)).*\n",
+        r"^.*\[KNET  \] (link: Resetting MTU|pmtud: MTU manually set).*\n",
         "",
-        "lines about the network below the ring, which only real corosync has",
+        "when libknet's thread for the MTU gets its turn",
     ),
     Rule(
         "corosync -f",

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pycorosync import COROSYNC_VERSION, __version__
+from pycorosync.config.options import CRYPTO_MODELS
 from pycorosync.daemon.configuration import DEFAULT_FILE
+from pycorosync.knet.compress import MODELS
 
 PATH_BYTES_MAX = 4096
 # Of what corosync can be built with, what this program has.
 FEATURES: tuple[str, ...] = ("systemd",)
-CRYPTO_MODELS: tuple[str, ...] = ()
-COMPRESSION_MODELS: tuple[str, ...] = ()
 
 USAGE = """usage:
         -c     : Corosync config file path.
@@ -77,5 +77,5 @@ def version_text() -> str:
         f"pycorosync {__version__}\n"
         f"\nBuilt-in features:{features()}\n"
         f"Available crypto models: {' '.join(CRYPTO_MODELS)}\n"
-        f"Available compression models: {' '.join(COMPRESSION_MODELS)}\n"
+        f"Available compression models: {' '.join(model.name for model in MODELS if model.available)}\n"
     )

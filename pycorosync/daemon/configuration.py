@@ -93,7 +93,9 @@ def _local_addresses(*, names: bool) -> Iterable[LocalAddress]:
     for adapter in ifaddr.get_adapters():
         for ip in adapter.ips:
             address = ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
-            yield LocalAddress(address, _reverse(address) if names else None)
+            # Compatibility: corosync gets no names for IPv6 addresses, and does not ask a server for them.
+            wanted = names and address.version == 4
+            yield LocalAddress(address, _reverse(address) if wanted else None)
 
 
 def _reverse(address: IPAddress) -> str | None:

@@ -69,20 +69,11 @@ class Setup:
 
 
 @pytest.fixture
-def setup(tmp_path: Path) -> Iterator[Setup]:
-    names = ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing", "raiseExceptions")
-    saved = {name: getattr(logging, name) for name in names}
+def setup(tmp_path: Path, logging_restored: None) -> Iterator[Setup]:
     found = Setup(tmp_path)
     yield found
     found.system.close()
     found.server.close()
-    root = logging.getLogger("corosync")
-    root.handlers[:] = []
-    root.propagate = True
-    for name in log.SUBSYSTEMS:
-        logging.getLogger(f"corosync.{name}").setLevel(logging.NOTSET)
-    for name, value in saved.items():
-        setattr(logging, name, value)
 
 
 def test_nothing_is_logged_before_the_configuration_is_known(setup: Setup) -> None:
