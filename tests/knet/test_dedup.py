@@ -107,6 +107,15 @@ def test_a_message_is_begun_once() -> None:
     assert window.begin(9 + WINDOW_SIZE)
 
 
+def test_a_number_comes_round_again() -> None:
+    window = SequenceWindow()
+    window.admits(9)
+    assert window.begin(9)
+    for seq in range(10, 9 + WINDOW_SIZE + 1):
+        assert take(window, seq)
+    assert window.begin(9 + WINDOW_SIZE)
+
+
 def test_reset() -> None:
     window = SequenceWindow()
     take(window, 9)

@@ -319,6 +319,9 @@ def test_others_follow_the_numbers_of_messages_that_they_do_not_get() -> None:
         network.act(1)
         if number % 500 == 0:
             network.run(MS)
+        if number == 8190:
+            network.run(MS)
+            assert network[3]._peers[1].window.newest == 8191, "moved by the ping"
     untimed = {
         (destination, decode(payload).record.seq)
         for _, destination, _, kind, payload in network.sent
