@@ -66,6 +66,18 @@ RULES = (
     ),
     Rule(
         "corosync -f",
+        r"(?<=unloaded: corosync watchdog service\n)(.*\[KNET  \] .*\n)+",
+        "",
+        "corosync removes its nodes from libknet one by one",
+    ),
+    Rule(
+        "corosync -f",
+        r"(?:^.*\[KNET  \] host: .*\n)+",
+        lambda found: "".join(dict.fromkeys(found[0].splitlines(keepends=True))),
+        "corosync tells libknet the same things about a node several times",
+    ),
+    Rule(
+        "corosync -f",
         r"^.*\[QB    \] Denied connection, is not ready .*\n",
         "",
         "how often a test asked before the node was ready",

@@ -5,7 +5,6 @@ import socket
 from collections.abc import Mapping
 
 READY = "READY=1"  # the first membership is formed and every service synchronized
-STOPPING = "STOPPING=1"
 
 
 def notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
