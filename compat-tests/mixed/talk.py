@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import Process, wait_until
+
 from mixed.checker import Log, parse
 from mixed.ring import Ring
 

@@ -1,6 +1,7 @@
 """The checker of delivery logs finds what it must find."""
 
 import pytest
+
 from mixed.checker import check, parse
 
 A = """i 1 10

@@ -1,6 +1,7 @@
 """Two real nodes and one of ours: they meet, part and meet again, and order messages alike."""
 
 from lab import Lab
+
 from mixed.checker import check
 from mixed.ring import TOKEN_OPTIONS, Ring, Story
 from mixed.talk import Talkers

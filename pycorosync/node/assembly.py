@@ -27,10 +27,6 @@ from pycorosync.services.service import NodeView, Service
 from pycorosync.services.votequorum.service import VotequorumService
 from pycorosync.totem.config import RingConfig
 
-# A frame's payload leaves room for two mcast headers: the message's own, and that of a recovery copy.
-_TWO_MCAST_HEADERS = 90
-_KNET_MESSAGE_BYTES = 65536
-
 
 def build_store(configuration: Configuration) -> Store:
     """The configuration map as it is before any service has started."""
@@ -75,12 +71,6 @@ def build_services(
                 quorum.on_quorum(output.quorate, output.members, output.ring_id, now_ns)
         yield votequorum
     yield quorum
-
-
-def frame_payload_bytes(totem: TotemConfig) -> int:
-    """How much a packet may carry: protocol/totempg.md."""
-    whole = _KNET_MESSAGE_BYTES if totem.transport is Transport.KNET else totem.net_mtu
-    return whole - _TWO_MCAST_HEADERS
 
 
 def ring_config(timers: Timers) -> RingConfig:

@@ -4,11 +4,15 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from pycorosync.cmap.stats import Stat
-from pycorosync.config.model import TotemConfig
+from pycorosync.config.model import TotemConfig, Transport
 from pycorosync.knet.outputs import Address, Kind, Output
 from pycorosync.node.outputs import Binding
 from pycorosync.services.service import LinkStatus
 from pycorosync.types import Buffer, NodeId
+
+# A frame's payload leaves room for two mcast headers: the message's own, and that of a recovery copy.
+_TWO_MCAST_HEADERS = 90
+_KNET_MESSAGE_BYTES = 65536
 
 
 class Network(Protocol):
@@ -50,6 +54,12 @@ class Network(Protocol):
     def stats(self) -> Iterable[Stat]: ...
 
     def clear_stats(self) -> None: ...
+
+
+def frame_payload_bytes(totem: TotemConfig) -> int:
+    """How much a packet may carry: protocol/totempg.md."""
+    whole = _KNET_MESSAGE_BYTES if totem.transport is Transport.KNET else totem.net_mtu
+    return whole - _TWO_MCAST_HEADERS
 
 
 def configured_addresses(totem: TotemConfig, node_id: NodeId) -> list[str]:

@@ -24,7 +24,8 @@ from pycorosync.errors import MalformedMessage
 from pycorosync.knet.crypto import Entropy
 from pycorosync.knet.outputs import Address, Kind, Received, SendDatagram, SendDatagrams
 from pycorosync.log import subsystem
-from pycorosync.node.assembly import build_network, build_store, frame_payload_bytes, ring_config
+from pycorosync.node.assembly import build_network, build_store, ring_config
+from pycorosync.node.network import frame_payload_bytes
 from pycorosync.node.outputs import (
     FLOW_GO,
     FLOW_STOP_MULTICASTS,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pycorosync.cmap.stats import Stat
 from pycorosync.config.model import LinkConfig, TotemConfig, Transport
 from pycorosync.knet.outputs import Address, Kind, Output
-from pycorosync.node.network import configured_addresses
+from pycorosync.node.network import configured_addresses, frame_payload_bytes
 from pycorosync.node.outputs import Binding
 from pycorosync.services.service import LinkStatus
 from pycorosync.types import Buffer, NodeId
@@ -79,9 +79,10 @@ class UdpNetwork:
 
     def links(self, node_id: NodeId) -> list[LinkStatus]:
         connected = self.reachable(node_id)
+        mtu = frame_payload_bytes(self._totem)
         # Compatibility: what corosync calls the local address here is the node's.
         return [
-            LinkStatus(0, True, connected, False, self._totem.net_mtu, address, address)
+            LinkStatus(0, True, connected, False, mtu, address, address)
             for address in self.addresses(node_id)[:1]
         ]
 

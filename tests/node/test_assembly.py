@@ -4,7 +4,8 @@ import pytest
 
 from pycorosync.cmap.store import ValueType
 from pycorosync.errors import ConfigError
-from pycorosync.node.assembly import build_store, frame_payload_bytes, ring_config
+from pycorosync.node.assembly import build_store, ring_config
+from pycorosync.node.network import frame_payload_bytes
 from tests.nodes import CONFIGURATION, SimulatedNode
 
 

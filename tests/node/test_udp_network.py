@@ -42,5 +42,5 @@ def test_who_is_in_the_ring_is_reachable() -> None:
     network.on_membership((1, 2))
     assert network.reachable(2)
     assert [(link.connected, link.mtu, link.remote_address) for link in network.links(2)] == [
-        (True, 1500, "192.0.2.2")
+        (True, 1410, "192.0.2.2")
     ]
