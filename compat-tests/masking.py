@@ -60,9 +60,9 @@ RULES = (
     Rule("corosync -f", r"(?<=A new membership \(\d\.)[0-9a-f]+", "<seq>", "counts the host's earlier rings"),
     Rule(
         "corosync -f",
-        r"^.*\[KNET  \] (link: Resetting MTU|pmtud: MTU manually set).*\n",
+        r"^.*\[KNET  \] (link: Resetting MTU|pmtud: MTU manually set|host: host: 1 ).*\n",
         "",
-        "when libknet's thread for the MTU gets its turn",
+        "what libknet's threads say about the MTU and about the host itself when they get their turn",
     ),
     Rule(
         "corosync -f",
