@@ -32,6 +32,7 @@ from raw_client import (
 CPG_JOIN, CPG_MCAST, CPG_LOCAL_GET, CPG_MEMBERSHIP = 0, 2, 4, 3
 CMAP_GET = 2
 # Requests that mean what they say when complete: stop or kill a node, change votes, register a device.
+RELOAD = 7
 OBEYED = {"cfg": {2, 3}, "votequorum": {1, 2, 5, 6, 7, 8, 9}}
 ODD_SIZES = (0, -1, -(2**31), 2**31 - 1, 1, 8, 15, 16, 17, 23, 24, 4096, 2**20, 2**24)
 
@@ -93,6 +94,8 @@ def _random_request(service: str, rng: random.Random) -> tuple[bytes, int | None
     identifier = rng.choice(
         [rng.randrange(14), rng.randrange(14), rng.randrange(-5, 300), rng.getrandbits(32) - 2**31]
     )
+    if service == "cfg" and identifier == RELOAD and rng.random() < 0.99:
+        identifier += 1  # each reload reads and compares whole files: a few are enough
     if identifier in OBEYED.get(service, ()):
         length = rng.randrange(4)  # always cut short
     else:

@@ -6,6 +6,7 @@ Written from protocol/libqb-ipc.md, without the package's own code, so that a sh
 import ctypes
 import mmap
 import os
+import select
 import socket
 import struct
 import time
@@ -187,10 +188,10 @@ class RawClient:
 
     def alive(self) -> bool:
         """Whether the daemon still holds the connection."""
-        try:
-            return self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
-        except BlockingIOError:
+        if not select.select([self.socket], [], [], 0)[0]:
             return True
+        try:
+            return self.socket.recv(1, socket.MSG_PEEK) != b""
         except OSError:
             return False
 

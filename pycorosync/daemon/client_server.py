@@ -471,8 +471,9 @@ class ClientServer:
 
     def _unmap(self) -> None:
         for file in self._to_unmap:
-            self._guard.forget(file.mappings)
+            # Guarded to the last: closing still writes to the header, which the client may have truncated.
             file.close()
+            self._guard.forget(file.mappings)
         self._to_unmap.clear()
 
     # --- stats

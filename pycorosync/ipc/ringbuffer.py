@@ -78,7 +78,7 @@ class RingBuffer:
 
     def close(self) -> None:
         """Tell the other side that we are gone, and let go of the memory."""
-        self._references[0] -= 1
+        self._references[0] = max(self._references[0] - 1, 0)  # the other side may have put anything there
         for view in (self._indices, self._references, self._flow, self._marks, self._bytes, self._header):
             view.release()
 
