@@ -34,6 +34,7 @@ CMAP_GET = 2
 # Requests that mean what they say when complete: stop or kill a node, change votes, register a device.
 RELOAD = 7
 OBEYED = {"cfg": {2, 3}, "votequorum": {1, 2, 5, 6, 7, 8, 9}}
+PATIENCE = 50
 ODD_SIZES = (0, -1, -(2**31), 2**31 - 1, 1, 8, 15, 16, 17, 23, 24, 4096, 2**20, 2**24)
 
 _JOINS = itertools.count()
@@ -67,23 +68,28 @@ def random_requests(count: int, rng: random.Random) -> Counter[str]:
     """Any id, any length, any bytes, any claimed size, to every service in turn."""
     done: Counter[str] = Counter()
     clients = {service: RawClient(service) for service in SERVICES}
-    for number in range(count):
-        service = SERVICES[number % len(SERVICES)]
-        chunk, lie = _random_request(service, rng)
+    refused: Counter[str] = Counter()  # how often in a row a service's ring had no room
+    turns = itertools.count()
+    while done["requests"] < count:
+        turn = next(turns)
+        service = SERVICES[turn % len(SERVICES)]
         client = clients[service]
-        if number % 50 < 5:
+        if turn % 50 < 5:
             done["responses and events"] += client.drain()
-        if client.send(chunk, lie):
+        if client.send(*_random_request(service, rng)):
             done["requests"] += 1
+            refused[service] = 0
             continue
-        if client.alive():
-            done["waits for room"] += 1
+        if client.alive() and refused[service] < PATIENCE:
+            refused[service] += 1
             done["responses and events"] += client.drain()
             time.sleep(0.001)
-        else:
-            done["disconnected"] += 1
-            client.close()
-            clients[service] = RawClient(service)
+            continue
+        # Ended by the daemon; or a lie about a chunk's length has made our own ring look full for good.
+        done["confused itself" if client.alive() else "disconnected"] += 1
+        client.close()
+        clients[service] = RawClient(service)
+        refused[service] = 0
     for client in clients.values():
         client.drain()
         client.close()

@@ -29,7 +29,7 @@ BELOW = {
 }
 PACEMAKER_OWNS = "/var/lib/pacemaker /run/crm /var/log/pacemaker"
 OWN_TOOLS = "/var/log/bin"  # first on a host's PATH
-DEV_SHM_SIZE = "2G"
+DEV_SHM_SIZE = "1G"
 UNSHARE = ("unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child=KILL")
 
 
