@@ -106,6 +106,21 @@ class Ring:
         members = tuple(sorted(numbers or self.daemons))
         return self.wait(dict.fromkeys(members, Story(members, True)), limit_s)
 
+    def ring_id(self, number: int) -> str:
+        """Changes with each new membership."""
+        found = re.search(
+            r"^Ring ID: +(\S+)", self.lab[number].run("/usr/sbin/corosync-quorumtool", "-s").stdout, re.M
+        )
+        return found[1] if found else ""
+
+    def stays(self, seconds: float) -> None:
+        """No new membership for so long."""
+        before = {number: self.ring_id(number) for number in self.daemons}
+        time.sleep(seconds)
+        self.check_alive()
+        after = {number: self.ring_id(number) for number in self.daemons}
+        assert before == after, f"a new membership: {before}, then {after}"
+
     def wait_links(self, links: int) -> None:
         """Until knet reaches every node over every link, and knows its MTU."""
         others = len(self.daemons) - 1

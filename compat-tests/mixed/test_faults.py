@@ -3,13 +3,14 @@
 The control is the same course of events on a ring of real nodes alone.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from functools import cache
 
 import pytest
 from lab import Lab
 
-from mixed.ring import TOKEN_OPTIONS, Ring, Story, mixtures, of_running, others
+from mixed.ring import TOKEN_MS, TOKEN_OPTIONS, Ring, Story, mixtures, of_running, others
 
 # A step may take longer than on real nodes by this: chance decides who finds whom first, and the machine
 # is shared.
@@ -48,8 +49,10 @@ def stop(ring: Ring, number: int) -> Iterator[tuple[str, float]]:
 
 def pause(ring: Ring, number: int) -> Iterator[tuple[str, float]]:
     ring.pause(number, 1.5)
+    time.sleep(TOKEN_MS / 1000)  # whoever lost the token says so by then
     yield "pause", ring.wait_whole()
     ring.pause(number, 4)
+    time.sleep(TOKEN_MS / 1000)
     yield "long pause", ring.wait_whole()
 
 
@@ -64,9 +67,11 @@ def cut_off(ring: Ring, number: int) -> Iterator[tuple[str, float]]:
 def lose_link(ring: Ring, number: int) -> Iterator[tuple[str, float]]:
     for link in range(ring.lab.links):
         ring.lab.isolate(number, link)
-        yield f"without link {link}", ring.wait_whole()
+        ring.stays(3 * TOKEN_MS / 1000)  # knet gives a link up after a ping timeout of half a token
         ring.lab.heal()
         ring.wait_links(ring.lab.links)
+        ring.stays(TOKEN_MS / 1000)
+        yield f"without link {link}", ring.wait_whole()
 
 
 EVENTS: dict[str, Callable[[Ring, int], Iterator[tuple[str, float]]]] = {
