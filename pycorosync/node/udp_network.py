@@ -3,13 +3,16 @@
 from collections.abc import Iterable
 
 from pycorosync.cmap.stats import Stat
-from pycorosync.config.model import LinkConfig, TotemConfig, Transport
+from pycorosync.config.model import LinkConfig, Member, TotemConfig, Transport
 from pycorosync.knet.outputs import Address, Kind, Output
+from pycorosync.log import subsystem
 from pycorosync.node.network import configured_addresses, frame_payload_bytes
 from pycorosync.node.outputs import Binding
 from pycorosync.services.service import LinkStatus
 from pycorosync.types import Buffer, NodeId
 from pycorosync.udp.engine import Udp, UdpSettings
+
+TOTEM = subsystem("TOTEM")
 
 
 class UdpNetwork:
@@ -20,6 +23,9 @@ class UdpNetwork:
         self._totem = totem
         self._udp = Udp(udp_settings(totem))
         self._members: frozenset[NodeId] = frozenset((totem.node_id,))
+        link = _link(totem)
+        if link is not None:
+            TOTEM.notice("The network interface [%s] is now up.", link.local_address)
 
     @property
     def outputs(self) -> list[Output]:
@@ -30,7 +36,21 @@ class UdpNetwork:
         self._udp.outputs = empty
 
     def start(self, now_ns: int) -> None:
-        """There is nothing to begin."""
+        """Nothing has to begin; the log says who will be spoken to."""
+        link = _link(self._totem)
+        if link is not None:
+            TOTEM.info("Configuring link %d", link.number)
+            self._log_members((), link.members)
+
+    def _log_members(self, before: tuple[Member, ...], after: tuple[Member, ...]) -> None:
+        if self._multicasts:
+            return
+        for member in after:
+            if member not in before:
+                TOTEM.notice("adding new UDPU member {%s}", member.address)
+        for member in before:
+            if member not in after:
+                TOTEM.notice("removing UDPU member {%s}", member.address)
 
     def bindings(self) -> tuple[Binding, ...]:
         link = _link(self._totem)
@@ -64,6 +84,8 @@ class UdpNetwork:
         return None
 
     def reconfigure(self, totem: TotemConfig, now_ns: int) -> None:
+        before, after = _link(self._totem), _link(totem)
+        self._log_members(before.members if before else (), after.members if after else ())
         self._totem = totem
         self._udp.reconfigure(udp_settings(totem))
 

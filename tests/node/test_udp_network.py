@@ -6,7 +6,7 @@ from pycorosync.knet.outputs import Received, SendDatagram
 from pycorosync.node.outputs import Binding
 from pycorosync.node.udp_network import UdpNetwork
 from tests.node.test_knet_network import TWO_NODES
-from tests.nodes import SimulatedNode
+from tests.nodes import CONFIGURATION, SimulatedNode
 
 ONE_LINK = TWO_NODES.replace("    ring1_addr: 198.51.100.1\n", "").replace(
     "    ring1_addr: 198.51.100.2\n", ""
@@ -44,3 +44,19 @@ def test_who_is_in_the_ring_is_reachable() -> None:
     assert [(link.connected, link.mtu, link.remote_address) for link in network.links(2)] == [
         (True, 1410, "192.0.2.2")
     ]
+
+
+def test_udpu_tells_whom_it_speaks_to(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "corosync.TOTEM"):
+        network = _network("udpu")
+        network.start(0)
+        alone = SimulatedNode(CONFIGURATION.replace("knet", "udpu")).configuration.totem
+        network.reconfigure(alone, 0)
+    assert [record.getMessage() for record in caplog.records if record.name == "corosync.TOTEM"][:5] == [
+        "The network interface [192.0.2.1] is now up.",
+        "The network interface [192.0.2.1] is now up.",
+        "Configuring link 0",
+        "adding new UDPU member {192.0.2.1}",
+        "adding new UDPU member {192.0.2.2}",
+    ]
+    assert "removing UDPU member {192.0.2.2}" in caplog.text
