@@ -10,6 +10,7 @@ the interpreter lock; it is a call at that point. A SIGBUS from anywhere else ge
 """
 
 import ctypes
+import os
 import signal
 from collections.abc import Iterable
 
@@ -64,5 +65,6 @@ class SigbusGuard:
                 mapping.sever()
                 self.severed.add(start)
                 return
-        # Not a client's doing: let the access be repeated under the default action.
+        # Not a client's doing: the default action, also for a signal that somebody has sent.
         signal.signal(signal.SIGBUS, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGBUS)

@@ -56,3 +56,16 @@ def test_a_truncated_ring_becomes_private_zeros(what: str) -> None:
 
 def test_any_other_bad_access_still_ends_the_process() -> None:
     assert _run(DIES).returncode == -signal.SIGBUS
+
+
+SENT = """
+import os, signal
+from pycorosync.daemon.sigbus import SigbusGuard
+guard = SigbusGuard()
+guard.install()
+os.kill(os.getpid(), signal.SIGBUS)
+"""
+
+
+def test_a_signal_that_somebody_sends_ends_the_process() -> None:
+    assert _run(SENT).returncode == -signal.SIGBUS
