@@ -52,6 +52,10 @@ from pycorosync.types import Buffer, NodeId, RingId
 LOG = subsystem("TOTEM")
 
 RING_SEQ_STEP = 4
+# Members of a new ring enter OPERATIONAL at most about one rotation apart. Before all have, nobody lets
+# strangers break it up: those still in RECOVERY keep the failed set by which the ring was formed, and impose
+# it on the next one. Two rings that hear each other could go on excluding each other for ever.
+SETTLED_VISITS = 2
 
 
 class SingleRing(Transitions):
@@ -139,6 +143,7 @@ class SingleRing(Transitions):
             return
         visit = self.stats.token_received(now_ns)
         if not recovering:
+            self._visits += 1
             window.release(earlier(token.aru, self._holder.last_aru))
             self._packer.flush()
         last_aru, self._holder.last_aru = self._holder.last_aru, token.aru
@@ -247,10 +252,12 @@ class SingleRing(Transitions):
         if message.ring_id == self._ring_id:
             self._window.add(message)
             self._deliver(self._window.take_contiguous())
-        else:
+        elif self._is_settled:
             self._meet(
                 message.system_from, message.ring_id, GatherReason.FOREIGN_MESSAGE_IN_OPERATIONAL, now_ns
             )
+        else:
+            self.stats.rx_msg_dropped += 1
 
     def _mcast_while_gathering(self, message: Mcast, now_ns: int) -> None:
         if message.ring_id != self._ring_id:
@@ -266,8 +273,12 @@ class SingleRing(Transitions):
             self.stats.rx_msg_dropped += 1
 
     def _merge_while_operational(self, message: MergeDetect, now_ns: int) -> None:
-        if message.ring_id != self._ring_id:
+        if message.ring_id == self._ring_id:
+            return
+        if self._is_settled:
             self._meet(message.system_from, message.ring_id, GatherReason.MERGE_DURING_OPERATIONAL, now_ns)
+        else:
+            self.stats.rx_msg_dropped += 1
 
     def _merge_while_gathering(self, message: MergeDetect, now_ns: int) -> None:
         if message.ring_id != self._ring_id:
@@ -285,6 +296,11 @@ class SingleRing(Transitions):
             return
         self._enter_gather(reason, now_ns)
 
+    @property
+    def _is_settled(self) -> bool:
+        """Whether every member of this ring has installed it."""
+        return self._visits >= SETTLED_VISITS or self._is_alone
+
     # --- joins
 
     def _join_while_operational(self, join: Join, now_ns: int) -> None:
@@ -293,6 +309,9 @@ class SingleRing(Transitions):
         if membership.is_ignored_while_operational(
             join, frozenset(self._members), self._node_id, self._ring_id.seq
         ):
+            return
+        if join.system_from not in self._members and not self._is_settled:
+            self.stats.rx_msg_dropped += 1  # it will be repeated
             return
         changed = self._candidates.merge(join, self._members).changed
         reason = GatherReason.MERGE_DURING_JOIN if changed else GatherReason.JOIN_DURING_OPERATIONAL

@@ -72,6 +72,7 @@ class Transitions:
 
         self._holder = TokenHolder(node_id)
         self._token_seq = MASK  # of the last token used
+        self._visits = 0  # of the token since this ring was installed
         self._held = False  # whether we believe that the token is held, by us or by the representative
         self._saved_token = b""  # what we sent to our successor last
 
@@ -186,6 +187,7 @@ class Transitions:
         self._old_ring_id = self._ring_id
         self._initial_token_sent = False
         self._holder.last_aru = 0
+        self._visits = 0
         self._state = State.OPERATIONAL
         self.stats.operational_entered += 1
         self.stats.continuous_gather = 0

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from pycorosync.totem.messages import MessageType
+from pycorosync.totem.messages import Join, MergeDetect, MessageType
 from pycorosync.totem.outputs import MembershipKind
 from pycorosync.totem.states import State
-from pycorosync.types import Buffer
+from pycorosync.types import Buffer, RingId
 from tests.totem.harness import FAST, Network
 
 
@@ -231,3 +231,23 @@ def test_rings_form_although_frames_get_lost(seed: int) -> None:
     network = Network(seed=100 + seed, loss=0.05)
     network.start(1, 2, 3, 4)
     network.form(1, 2, 3, 4, within_ms=60_000)
+
+
+def test_strangers_do_not_break_up_a_ring_before_all_members_have_installed_it() -> None:
+    """Those who have not would impose the failed set of its formation on the next one, again and again."""
+    network = Network(seed=8)
+    network.start(1, 2, 3)
+    everybody = list(network.members.values())
+    network.run_until(lambda: any(m.members == (1, 2, 3) for m in everybody))
+    (first,) = (m for m in everybody if m.members == (1, 2, 3))
+    stranger = RingId(9, 400)
+    join = Join(9, 9, 400, (9,), ()).encode()
+    merge = MergeDetect(9, stranger).encode()
+    for frame in (join, merge):
+        first.ring.receive(frame, network.now_ns)
+        first.settle()
+        assert first.ring.state is State.OPERATIONAL
+    network.run_until(lambda: all(m.members == (1, 2, 3) for m in everybody))
+    network.form(1, 2, 3)
+    first.ring.receive(join, network.now_ns)
+    assert first.ring.state is State.GATHER

@@ -1,0 +1,380 @@
+"""A host of the simulated cluster: its clock, its disk, and the daemon that runs on it, if one does.
+
+The daemon's surroundings behave as daemon/shell.py does: datagrams first, then clients, then time, then the
+outputs in order. Work takes time, during which datagrams wait.
+"""
+
+import errno
+import random
+import zlib
+from collections.abc import Callable
+from ipaddress import ip_address
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+from pycorosync.cmap.stats import StatsMap
+from pycorosync.config.host import HostFacts, LocalAddress
+from pycorosync.config.load import load
+from pycorosync.knet.outputs import Kind, SendDatagram, SendDatagrams
+from pycorosync.node.assembly import build_services
+from pycorosync.node.node import Node
+from pycorosync.node.outputs import ConfigureSockets, Ready, SaveRingId, SetFlowControl
+from pycorosync.node.reconfiguration import ConfigurationFiles
+from pycorosync.services.cpg.messages import CpgExec
+from pycorosync.services.cpg.service import CpgService
+from pycorosync.services.cpg.zero_copy import NoSharedBuffers
+from pycorosync.services.outputs import (
+    DisconnectClient,
+    DumpFlightData,
+    ReadConfiguration,
+    ReopenLogs,
+    Respond,
+    SendEvent,
+    StopDaemon,
+    StoreExpectedVotes,
+)
+from pycorosync.services.service import NodeView, SyncStart
+from pycorosync.types import NodeId
+from tests.simulator.clients import Client, CpgClient
+from tests.simulator.network import IP_AND_UDP, MTU, US, Datagram, Host, Inbox
+from tests.simulator.trace import Installed, NodeTrace, Ordered, Synchronized
+
+if TYPE_CHECKING:
+    from tests.simulator.cluster import Cluster
+
+KEY: Final = bytes(range(256))
+DATAGRAMS_PER_TURN: Final = 64
+TURN_NS: Final = 20 * US
+DATAGRAM_NS: Final = 3 * US
+# Messages that belong to processes; lists of a synchronization are not unique.
+TRACED: Final = frozenset((CpgExec.PROCJOIN, CpgExec.PROCLEAVE, CpgExec.MCAST, CpgExec.PARTIAL_MCAST))
+UNLOAD_ORDER: Final = (5, 0, 1, 2, 3, 4, 6, 7)
+
+
+class Counters:
+    """What a connection counts."""
+
+    def __init__(self) -> None:
+        self.invalid_request = 0
+        self.overload = 0
+
+
+class WatchedCpg(CpgService):
+    """The process groups, and a note of what reaches them."""
+
+    def __init__(self, view: NodeView, host: "SimulatedHost", trace: NodeTrace) -> None:
+        super().__init__(view, NoSharedBuffers())
+        self._host = host
+        self._trace = trace
+
+    def sync_init(self, start: SyncStart, now_ns: int) -> None:
+        cluster = self._host.cluster
+        ring = cluster.on_ring(self._host, start)
+        self._trace.entries.append(
+            Installed(ring, start.members, start.transitional, cluster.schedule.now_ns)
+        )
+        super().sync_init(start, now_ns)
+
+    def sync_activate(self, now_ns: int) -> None:
+        super().sync_activate(now_ns)
+        ring = self._host.cluster.ring_key(self._sync.ring_id)
+        self._trace.entries.append(Synchronized(ring, self._host.cluster.schedule.now_ns))
+
+    def on_delivery(
+        self, node_id: NodeId, function: int, message: memoryview, order: str, now_ns: int
+    ) -> None:
+        if function in TRACED:
+            self._trace.entries.append(Ordered(node_id, function, zlib.crc32(message), len(message)))
+        super().on_delivery(node_id, function, message, order, now_ns)
+
+    def everybody(self) -> list[tuple[NodeId, int, bytes]]:
+        return sorted((process.node_id, process.pid, process.group) for process in self._groups)
+
+
+class Daemon:
+    """One life of a daemon."""
+
+    def __init__(self, host: "SimulatedHost", life: int) -> None:
+        self.host = host
+        self.alive = True
+        self.clients: dict[int, Client] = {}
+        self.counters = Counters()
+        self.inbox = Inbox()
+        self.ready = False
+        self.trace = NodeTrace(host.node_id, life)
+        self._client_ids = count(1)
+        self._flow: dict[int, int] = {}
+        self._stalled: set[int] = set()
+        cluster = host.cluster
+        configuration = load(cluster.text, "corosync.conf", host=host.facts())
+        rng = random.Random(f"{cluster.seed} {host.node_id} {life}")
+        self.node = Node(configuration, host.stored_ring_seq, rng, rng.randbytes)
+        stats = StatsMap()
+        self.node.add_stats(stats)
+        now_ns = self.clock()
+        for service in build_services(self.node.view, stats, NoSharedBuffers(), host.stored_votes, now_ns):
+            if isinstance(service, CpgService):
+                self.cpg = service = WatchedCpg(self.node.view, host, self.trace)
+            self.node.load(service, now_ns)
+        self.node.publish_controls()
+        self.node.start(now_ns)
+
+    def clock(self) -> int:
+        return self.host.local_ns(self.host.cluster.schedule.now_ns)
+
+    def next_client_id(self) -> int:
+        return next(self._client_ids)
+
+    def flow_level(self, service_id: int) -> int:
+        return self._flow.get(service_id, 0)
+
+    def wake(self) -> None:
+        """Have a turn as soon as possible."""
+        self.host.wake_at(self.host.cluster.schedule.now_ns)
+
+    def stir(self, client: Client) -> None:
+        """A client has written a request."""
+        self._stalled.add(client.id)
+        self.node.forget_turned_down()
+        self.wake()
+
+    # --- a turn of the loop
+
+    def turn(self) -> int | None:
+        """Do what there is to do; returns when the next turn is wanted, on the host's clock."""
+        node, now_ns = self.node, self.clock()
+        datagrams = self.inbox.take(DATAGRAMS_PER_TURN)
+        for link, source, payload in datagrams:
+            node.on_datagram(link, source, payload, now_ns)
+        self._serve_clients()
+        node.run(now_ns)
+        self._carry_out()
+        if not self.alive:
+            return None
+        self._serve_clients()
+        if self.inbox.datagrams or (self._stalled and node.accepts_messages) or node.outputs:
+            return now_ns
+        return node.next_deadline()
+
+    def _serve_clients(self) -> None:
+        if not self._stalled or not self.node.accepts_messages:
+            return
+        stalled, self._stalled = sorted(self._stalled), set()
+        self.node.forget_turned_down()
+        for number in stalled:
+            client = self.clients.get(number)
+            if client is not None and not client.offer():
+                self._stalled.add(number)
+
+    def _carry_out(self) -> None:
+        while self.node.outputs:
+            outputs, self.node.outputs = self.node.outputs, []
+            for output in outputs:
+                ACTIONS[type(output)](self, output)
+
+    def _send(self, output: SendDatagram) -> None:
+        self._put_on_wire(output.kind, output.link, output.address, [bytes(output.payload)])
+
+    def _send_fragments(self, output: SendDatagrams) -> None:
+        payloads = [b"".join(buffers) for buffers in output.datagrams]
+        self._put_on_wire(Kind.DATA, output.link, output.address, payloads)
+
+    def _put_on_wire(self, kind: Kind, link: int, to: Any, payloads: list[bytes]) -> None:
+        if max(map(len, payloads)) + IP_AND_UDP > MTU:
+            self.node.on_send_error(link, to, kind, errno.EMSGSIZE, MTU, self.clock())
+            return
+        self.host.cluster.network.send(self.host.node_id, link, to, payloads)
+
+    def _respond(self, output: Respond) -> None:
+        if client := self.clients.get(output.client):
+            client.on_response(bytes(output.payload))
+
+    def _send_event(self, output: SendEvent) -> None:
+        if client := self.clients.get(output.client):
+            client.on_event(bytes(output.head) + bytes(output.body))
+
+    def _save_ring_id(self, output: SaveRingId) -> None:
+        self.host.save_ring_seq(output.seq)
+
+    def _store_votes(self, output: StoreExpectedVotes) -> None:
+        self.host.stored_votes = output.votes
+
+    def _set_flow_control(self, output: SetFlowControl) -> None:
+        self._flow[output.service_id] = output.level
+
+    def _on_ready(self, _output: Ready) -> None:
+        if not self.ready:
+            self.ready = True
+            self.host.cluster.on_ready(self)
+
+    def _read_configuration(self, _output: ReadConfiguration) -> None:
+        cluster, host = self.host.cluster, self.host
+        files = ConfigurationFiles(cluster.text.encode(), "corosync.conf", host.facts(), ())
+        self.node.reload(files, self.clock())
+
+    def _stop(self, output: StopDaemon) -> None:
+        self.host.cluster.log.add(f"daemon asks to be stopped: {output}")
+        self.host.stop(leave=output.leave)
+
+    def _ignore(self, _output: object) -> None:
+        """Nothing to be done here."""
+
+    def _disconnect(self, output: DisconnectClient) -> None:
+        raise AssertionError(output)
+
+    def leave(self) -> None:
+        """An orderly end."""
+        now_ns = self.clock()
+        for service_id in UNLOAD_ORDER:
+            if self.node.unload(service_id, now_ns):
+                self._carry_out()
+                for client in list(self.clients.values()):
+                    if client.info.service_id == service_id:
+                        client.close()
+        self.node.leave(now_ns)
+        self._carry_out()
+
+    # --- for tests
+
+    def cpg_clients(self) -> list[CpgClient]:
+        return [client for client in self.clients.values() if isinstance(client, CpgClient)]
+
+
+ACTIONS: Final[dict[type, Callable[[Daemon, Any], None]]] = {
+    SendDatagram: Daemon._send,
+    SendDatagrams: Daemon._send_fragments,
+    Respond: Daemon._respond,
+    SendEvent: Daemon._send_event,
+    SaveRingId: Daemon._save_ring_id,
+    StoreExpectedVotes: Daemon._store_votes,
+    SetFlowControl: Daemon._set_flow_control,
+    Ready: Daemon._on_ready,
+    ReadConfiguration: Daemon._read_configuration,
+    StopDaemon: Daemon._stop,
+    DisconnectClient: Daemon._disconnect,
+    ConfigureSockets: Daemon._ignore,
+    ReopenLogs: Daemon._ignore,
+    DumpFlightData: Daemon._ignore,
+}
+
+
+class SimulatedHost:
+    """What outlives a daemon."""
+
+    def __init__(self, cluster: "Cluster", node_id: NodeId, offset_ns: int, drift_ppm: int) -> None:
+        self.cluster = cluster
+        self.node_id = node_id
+        self.daemon: Daemon | None = None
+        self.stored_ring_seq = 0
+        self.stored_votes = 0
+        self.lives = 0
+        self.wipes = 0
+        self.paused = False
+        self.slowness = 1  # how many times longer everything takes
+        self.lives_traced: list[NodeTrace] = []
+        self.wake_ns: int | None = None
+        self._offset_ns = offset_ns
+        self._drift_ppm = drift_ppm
+        self._busy_until_ns = 0
+
+    def facts(self) -> HostFacts:
+        addresses = tuple(
+            LocalAddress(ip_address(f"10.{link}.0.{self.node_id}")) for link in range(self.cluster.links)
+        )
+        return HostFacts(f"n{self.node_id}", addresses, key_files={"/etc/corosync/authkey": KEY})
+
+    # --- time
+
+    def local_ns(self, now_ns: int) -> int:
+        """The monotonic clock."""
+        return now_ns + now_ns * self._drift_ppm // 1_000_000 + self._offset_ns
+
+    def _global_ns(self, local_ns: int) -> int:
+        """When the clock will show this, or a little later."""
+        return -(-(local_ns - self._offset_ns) * 1_000_000 // (1_000_000 + self._drift_ppm)) + 1
+
+    def wake_at(self, at_ns: int) -> None:
+        """A turn at this time, or earlier."""
+        if self.daemon is None or self.paused:
+            return
+        at_ns = max(at_ns, self._busy_until_ns)
+        if self.wake_ns is None or at_ns < self.wake_ns:
+            self.wake_ns = at_ns
+
+    def turn(self) -> None:
+        daemon, cluster = self.daemon, self.cluster
+        assert daemon is not None
+        now_ns = cluster.schedule.now_ns
+        count = min(len(daemon.inbox.datagrams), DATAGRAMS_PER_TURN)
+        self._busy_until_ns = now_ns + (TURN_NS + DATAGRAM_NS * count) * self.slowness
+        self.wake_ns = None
+        cluster.log.node_id, cluster.log.now_ns = self.node_id, now_ns
+        deadline = daemon.turn()
+        cluster.log.node_id = 0
+        if deadline is not None:
+            self.wake_at(self._global_ns(deadline) if deadline else 0)
+
+    # --- the network
+
+    def arrive(self, datagrams: list[Datagram]) -> None:
+        if self.daemon is not None:
+            for datagram in datagrams:
+                self.daemon.inbox.put(datagram)
+            self.wake_at(self.cluster.schedule.now_ns)
+
+    def refuse(self, link: int, to: Host) -> None:
+        if self.daemon is not None and not self.paused:
+            self.daemon.node.on_network_error(link, to, errno.ECONNREFUSED)
+
+    # --- life
+
+    def start(self) -> None:
+        if self.daemon is not None:
+            return
+        self.lives += 1
+        self.paused, self._busy_until_ns = False, 0
+        self.cluster.log.node_id = self.node_id
+        self.cluster.log.add(f"start, stored ring sequence {self.stored_ring_seq}")
+        self.daemon = Daemon(self, self.lives)
+        self.lives_traced.append(self.daemon.trace)
+        self.wake_at(self.cluster.schedule.now_ns)
+        self.cluster.log.node_id = 0
+
+    def save_ring_seq(self, seq: int) -> None:
+        assert seq > self.stored_ring_seq, f"node {self.node_id} stores {seq} after {self.stored_ring_seq}"
+        self.stored_ring_seq = seq
+
+    def crash(self) -> None:
+        """Its daemon is gone at once; whatever it was about to send is not sent."""
+        if self.daemon is None:
+            return
+        self.cluster.log.add(f"crash of node {self.node_id}")
+        self.daemon.alive = False
+        self.daemon.clients.clear()
+        self.daemon = self.wake_ns = None
+
+    def stop(self, *, leave: bool = True) -> None:
+        """An orderly end, as by SIGTERM."""
+        daemon = self.daemon
+        if daemon is None:
+            return
+        if leave:
+            self.cluster.log.add(f"stop of node {self.node_id}")
+            daemon.leave()
+        self.crash()
+
+    def wipe(self) -> None:
+        """Lose the state directory."""
+        self.stored_ring_seq = self.stored_votes = 0
+        self.wipes += 1
+
+    def pause(self) -> None:
+        if self.daemon is not None and not self.paused:
+            self.cluster.log.add(f"pause of node {self.node_id}")
+            self.paused, self.wake_ns = True, None
+
+    def resume(self) -> None:
+        if self.paused:
+            self.cluster.log.add(f"node {self.node_id} goes on")
+            self.paused = False
+            self.wake_at(self.cluster.schedule.now_ns)
