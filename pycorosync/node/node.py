@@ -299,8 +299,9 @@ class Node:
     @property
     def accepts_messages(self) -> bool:
         """Whether the largest request that on_request has turned down would fit now."""
-        room = self._packer.room(self._turned_down_bytes)
-        return room is Room.FITS and not self.view.synchronizing and not self._overdue
+        if self.view.synchronizing or self.view.queue_is_critical or self._overdue:
+            return False
+        return self._packer.room(self._turned_down_bytes) is Room.FITS
 
     def forget_turned_down(self) -> None:
         """Every request that had been turned down is about to be offered again."""
