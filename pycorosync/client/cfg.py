@@ -11,18 +11,14 @@ Every method raises LibraryError with the code that libcfg's function returns.
 
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Iterator
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple
 
-from pycorosync.client.connection import Connection, LibraryError, events_async
+from pycorosync.client.connection import LibraryError
+from pycorosync.client.session import Session, cut, decode, text_of
 from pycorosync.cs_error import CsError
-from pycorosync.errors import MalformedMessage
 from pycorosync.services.cfg import messages
 from pycorosync.services.cfg.messages import CfgRequest, CfgResponse, ShutdownFlag
-from pycorosync.services.service import RESPONSE_HEADER
 from pycorosync.types import NodeId
-from pycorosync.wire.fixed import Fixed
 
 __all__ = ["Cfg", "Interface", "LinkState", "NodeStatus", "ShutdownFlag", "ShutdownRequested"]
 
@@ -65,38 +61,37 @@ class ShutdownRequested(NamedTuple):
     expired: bool = False  # True: the time for answers is over, this is only told
 
 
-class Cfg:
+class Cfg(Session[ShutdownRequested]):
     """A connection to the cfg service."""
 
-    def __init__(self) -> None:
-        self._connection = Connection(messages.SERVICE_NAME)
+    SERVICE: ClassVar = messages.SERVICE_NAME
 
     # --- this node and its links
 
     def local_node_id(self) -> NodeId:
-        response = self._request(CfgRequest.LOCAL_GET, messages.EMPTY_REQUEST)
-        return int(_decode(messages.LOCAL_GET_RESPONSE, response).node_id)
+        response = self._ask(CfgRequest.LOCAL_GET, messages.EMPTY_REQUEST)
+        return int(decode(messages.LOCAL_GET_RESPONSE, response).node_id)
 
     def node_addresses(self, node_id: NodeId) -> list[str]:
         """The addresses of a node by link; node 0 is the local one. NOT_EXIST for an unknown node."""
-        response = self._request(CfgRequest.GET_NODE_ADDRS, messages.NODE_REQUEST, node_id)
-        head = _decode(messages.NODE_ADDRS_HEAD, response)
+        response = self._ask(CfgRequest.GET_NODE_ADDRS, messages.NODE_REQUEST, node_id)
+        head = decode(messages.NODE_ADDRS_HEAD, response)
         size, start = messages.ADDRESS_SIZE, messages.NODE_ADDRS_HEAD.size
-        packed = [response[start + size * number :][:size] for number in range(head.count)]
-        if len(packed) > messages.INTERFACES_MAX or any(len(item) != size for item in packed):
+        if head.count > messages.INTERFACES_MAX:
             raise LibraryError(CsError.LIBRARY)
+        packed = [cut(response, start + size * number, size) for number in range(head.count)]
         if head.family == socket.AF_INET6:
             return [str(ipaddress.IPv6Address(item)) for item in packed]
         return [str(ipaddress.IPv4Address(item[:4])) for item in packed]
 
     def ring_status(self) -> list[Interface]:
         """Our links and the state of every node on each."""
-        response = self._request(CfgRequest.RING_STATUS_GET, messages.EMPTY_REQUEST)
-        record = _decode(messages.RING_STATUS_RESPONSE, response)
+        response = self._ask(CfgRequest.RING_STATUS_GET, messages.EMPTY_REQUEST)
+        record = decode(messages.RING_STATUS_RESPONSE, response)
         return [
             Interface(
-                _text(record.names[messages.INTERFACE_NAME_MAX * number :][: messages.INTERFACE_NAME_MAX]),
-                _text(
+                text_of(record.names[messages.INTERFACE_NAME_MAX * number :][: messages.INTERFACE_NAME_MAX]),
+                text_of(
                     record.statuses[messages.INTERFACE_STATUS_MAX * number :][: messages.INTERFACE_STATUS_MAX]
                 ),
             )
@@ -105,16 +100,16 @@ class Cfg:
 
     def node_status(self, node_id: NodeId) -> NodeStatus:
         """What the local node knows of another. FAILED_OPERATION for an unknown node (with knet)."""
-        response = self._request(
+        response = self._ask(
             CfgRequest.NODE_STATUS_GET, messages.NODE_STATUS_REQUEST, node_id, messages.STATUS_VERSION_1
         )
-        head = _decode(messages.NODE_STATUS_HEAD, response)
+        head = decode(messages.NODE_STATUS_HEAD, response)
         if head.version != messages.STATUS_VERSION_1:
             raise LibraryError(CsError.NOT_SUPPORTED)
         links = []
         for number in range(messages.LINKS_MAX):
             offset = messages.NODE_STATUS_HEAD.size + messages.LINK_STATUS.size * number
-            links.append(_link_state(_decode(messages.LINK_STATUS, response, offset)))
+            links.append(_link_state(decode(messages.LINK_STATUS, response, offset)))
         return NodeStatus(
             head.node_id,
             bool(head.reachable),
@@ -133,84 +128,43 @@ class Cfg:
         text = reason.encode(errors="surrogateescape")
         if len(text) >= messages.NAME_MAX:
             raise LibraryError(CsError.NAME_TOO_LONG)
-        self._request(CfgRequest.KILL_NODE, messages.KILL_NODE_REQUEST, node_id, len(text) + 1, text)
+        self._ask(CfgRequest.KILL_NODE, messages.KILL_NODE_REQUEST, node_id, len(text) + 1, text)
 
     def try_shutdown(self, flag: ShutdownFlag = ShutdownFlag.REQUEST) -> None:
         """Shut down the local node. BUSY if a client objects, EXIST if another try is under way.
 
         Returns when the decision is made, after 5 seconds at the latest (cmap: cfg.shutdown_timeout, in ms).
         """
-        self._request(CfgRequest.TRY_SHUTDOWN, messages.TRY_SHUTDOWN_REQUEST, flag)
+        self._ask(CfgRequest.TRY_SHUTDOWN, messages.TRY_SHUTDOWN_REQUEST, flag)
 
     def reload_config(self) -> None:
         """Let every node read its corosync.conf again; returns when the local one has. INVALID_PARAM if it
         cannot be used; the log says why.
         """
-        self._request(CfgRequest.RELOAD_CONFIG, messages.EMPTY_REQUEST)
+        self._ask(CfgRequest.RELOAD_CONFIG, messages.EMPTY_REQUEST)
 
     def reopen_log_files(self) -> None:
         """Let the local node open its log files anew, after a rotation."""
-        self._request(CfgRequest.REOPEN_LOG_FILES, messages.EMPTY_REQUEST)
+        self._ask(CfgRequest.REOPEN_LOG_FILES, messages.EMPTY_REQUEST)
 
     # --- being asked about shutdowns
 
     def track_start(self) -> None:
         """From now on events tell when somebody wants to shut down the local node."""
-        self._request(CfgRequest.TRACK_START, messages.TRACK_START_REQUEST, 0)
+        self._ask(CfgRequest.TRACK_START, messages.TRACK_START_REQUEST, 0)
 
     def track_stop(self) -> None:
-        self._request(CfgRequest.TRACK_STOP, messages.EMPTY_REQUEST)
+        self._ask(CfgRequest.TRACK_STOP, messages.EMPTY_REQUEST)
 
     def reply_to_shutdown(self, agree: bool) -> None:
         """Answer a ShutdownRequested. ACCESS if none is open any more."""
-        self._request(CfgRequest.REPLY_TO_SHUTDOWN, messages.REPLY_TO_SHUTDOWN_REQUEST, agree)
+        self._ask(CfgRequest.REPLY_TO_SHUTDOWN, messages.REPLY_TO_SHUTDOWN_REQUEST, agree)
 
-    def fileno(self) -> int:
-        """Readable when an event is waiting, or the daemon has gone."""
-        return self._connection.fileno()
-
-    def dispatch(self, timeout_s: float | None = 0.0) -> ShutdownRequested | None:
-        """The next event, or None when time is over; None as the timeout waits for ever."""
-        event = self._connection.receive_event(timeout_s)
-        if event is None:
-            return None
-        record = _decode(messages.TEST_SHUTDOWN_EVENT, event)
+    def _event(self, data: bytes) -> ShutdownRequested:
+        record = decode(messages.TEST_SHUTDOWN_EVENT, data)
         if record.header_id != CfgResponse.TEST_SHUTDOWN:
             raise LibraryError(CsError.LIBRARY)
         return ShutdownRequested(record.flags, record.header_error != CsError.OK)
-
-    def events(self) -> Iterator[ShutdownRequested]:
-        """Events as they come, until the daemon has gone (LibraryError)."""
-        while True:
-            event = self.dispatch(None)
-            if event is not None:
-                yield event
-
-    def events_async(self) -> AsyncIterator[ShutdownRequested]:
-        return events_async(self._connection, self.dispatch)
-
-    # --- the end
-
-    def close(self) -> None:
-        """Disconnect; may be called twice."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _request(self, request: CfgRequest, layout: Fixed, *values: Any) -> bytes:
-        # The C structures behind these are rounded up to 8 bytes, and that is the size they announce.
-        size = layout.size + -layout.size % 8
-        response = self._connection.request(layout.encode(request, size, *values).ljust(size, b"\0"))
-        error = _decode(RESPONSE_HEADER, response).error
-        if error != CsError.OK:
-            raise LibraryError(CsError(error) if error in tuple(CsError) else CsError.LIBRARY)
-        return response
 
 
 def _link_state(record: Any) -> LinkState:
@@ -219,17 +173,6 @@ def _link_state(record: Any) -> LinkState:
         bool(record.connected),
         bool(record.dynamic_connected),
         record.mtu,
-        _text(record.source),
-        _text(record.destination),
+        text_of(record.source),
+        text_of(record.destination),
     )
-
-
-def _decode(layout: Fixed, data: bytes, offset: int = 0) -> Any:
-    try:
-        return layout.decode(data, offset)
-    except MalformedMessage as fault:
-        raise LibraryError(CsError.LIBRARY) from fault
-
-
-def _text(field: bytes) -> str:
-    return field.partition(b"\0")[0].decode(errors="surrogateescape")

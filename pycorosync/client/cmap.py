@@ -3,14 +3,14 @@
 Specification: protocol/cmap.md.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import ClassVar, Final, NamedTuple
 
-from pycorosync.client.connection import Connection, LibraryError, events_async
+from pycorosync.client.connection import LibraryError
+from pycorosync.client.session import DispatchingSession, cut, decode
 from pycorosync.cs_error import CsError
-from pycorosync.errors import ClientError, MalformedMessage
+from pycorosync.errors import ClientError
 from pycorosync.services.cmap import messages
 from pycorosync.services.cmap.messages import (
     CmapMap,
@@ -21,7 +21,6 @@ from pycorosync.services.cmap.messages import (
     Value,
     ValueType,
 )
-from pycorosync.services.service import RESPONSE_HEADER
 
 __all__ = ["Cmap", "CmapMap", "Entry", "Item", "Notification", "TrackEvent", "Value", "ValueType"]
 
@@ -53,17 +52,19 @@ class Notification(NamedTuple):
 Callback = Callable[[Notification], None]
 
 
-class Cmap:
+class Cmap(DispatchingSession[Notification]):
     """A connection to one of the maps. Every method raises LibraryError(CsError)."""
 
+    SERVICE: ClassVar = messages.SERVICE_NAME
+
     def __init__(self, which: CmapMap = CmapMap.DEFAULT) -> None:
-        self._connection = Connection(messages.SERVICE_NAME)
+        super().__init__()
         self._callbacks: dict[int, Callback | None] = {}  # by the handle that notifications carry
         self._own_handles: dict[int, int] = {}  # the daemon's handle -> that one
         self._handles: dict[int, int] = {}  # and back
         self._last_own_handle = 0
         try:
-            self._ask(messages.MAP_REQUEST, CmapRequest.SET_CURRENT_MAP, which)
+            self._ask(CmapRequest.SET_CURRENT_MAP, messages.MAP_REQUEST, which)
         except LibraryError:
             self.close()
             raise
@@ -89,19 +90,16 @@ class Cmap:
 
     def info(self, key: str) -> Item:
         """Type and size of a key's value. NOT_EXIST if there is none."""
-        head = _decode(messages.GET_RESPONSE, self._ask_get(key, 0))
+        head = decode(messages.GET_RESPONSE, self._ask_get(key, 0))
         return Item(key, _kind(head.kind), head.value_bytes)
 
     def _get(self, key: str, room: int) -> Entry:
         response = self._ask_get(key, room)
-        head = _decode(messages.GET_RESPONSE, response)
-        if head.value_bytes > len(response) - messages.GET_RESPONSE.size:
-            raise LibraryError(CsError.LIBRARY)
-        start = messages.GET_RESPONSE.size
-        return _entry(head.kind, response[start : start + head.value_bytes])
+        head = decode(messages.GET_RESPONSE, response)
+        return _entry(head.kind, cut(response, messages.GET_RESPONSE.size, head.value_bytes))
 
     def _ask_get(self, key: str, room: int) -> bytes:
-        return self._ask(messages.GET_REQUEST, CmapRequest.GET, *_name(key), room)
+        return self._ask(CmapRequest.GET, messages.GET_REQUEST, *_name(key), room)
 
     def set(self, key: str, kind: ValueType, value: Value) -> None:
         """Give a key a value. ACCESS if it may not be written, NAME_TOO_LONG if it cannot be a name."""
@@ -112,39 +110,39 @@ class Cmap:
             raise LibraryError(fault.code) from fault
         if kind is ValueType.STRING:
             data = data[:-1]  # the closing zero is not sent
-        self._ask(messages.SET_REQUEST, CmapRequest.SET, *name, len(data), kind, body=data)
+        self._ask(CmapRequest.SET, messages.SET_REQUEST, *name, len(data), kind, body=data)
 
     def delete(self, key: str) -> None:
         """Remove a key. NOT_EXIST if there is none, ACCESS if it may not be written."""
-        self._ask(messages.KEY_REQUEST, CmapRequest.DELETE, *_name(key))
+        self._ask(CmapRequest.DELETE, messages.KEY_REQUEST, *_name(key))
 
     def increment(self, key: str) -> None:
         """Add one to an integer. INVALID_PARAM if the key holds something else."""
-        self._ask(messages.ADJUST_REQUEST, CmapRequest.ADJUST_INT, *_name(key), 1)
+        self._ask(CmapRequest.ADJUST_INT, messages.ADJUST_REQUEST, *_name(key), 1)
 
     def decrement(self, key: str) -> None:
         """Take one from an integer. INVALID_PARAM if the key holds something else."""
-        self._ask(messages.ADJUST_REQUEST, CmapRequest.ADJUST_INT, *_name(key), -1)
+        self._ask(CmapRequest.ADJUST_INT, messages.ADJUST_REQUEST, *_name(key), -1)
 
     # --- many keys
 
     def items(self, prefix: str = "") -> Iterator[Item]:
         """The keys that begin with `prefix`, in order. Values are asked for one by one, with entry()."""
-        answer = self._ask(messages.KEY_REQUEST, CmapRequest.ITER_INIT, *_name(prefix))
-        handle = _decode(messages.HANDLE_RESPONSE, answer).handle
+        answer = self._ask(CmapRequest.ITER_INIT, messages.KEY_REQUEST, *_name(prefix))
+        handle = decode(messages.HANDLE_RESPONSE, answer).handle
         try:
             while True:
                 try:
-                    answer = self._ask(messages.HANDLE_REQUEST, CmapRequest.ITER_NEXT, handle)
+                    answer = self._ask(CmapRequest.ITER_NEXT, messages.HANDLE_REQUEST, handle)
                 except LibraryError as fault:
                     if fault.code is CsError.NO_SECTIONS:
                         return
                     raise
-                item = _decode(messages.ITER_NEXT_RESPONSE, answer)
+                item = decode(messages.ITER_NEXT_RESPONSE, answer)
                 yield Item(messages.key_of(item), _kind(item.kind), item.value_bytes)
         finally:
             with suppress(LibraryError):
-                self._ask(messages.HANDLE_REQUEST, CmapRequest.ITER_FINALIZE, handle)
+                self._ask(CmapRequest.ITER_FINALIZE, messages.HANDLE_REQUEST, handle)
 
     # --- changes
 
@@ -158,57 +156,30 @@ class Cmap:
         self._callbacks[own_handle] = callback
         try:
             answer = self._ask(
-                messages.TRACK_ADD_REQUEST, CmapRequest.TRACK_ADD, *_name(key), events, own_handle
+                CmapRequest.TRACK_ADD, messages.TRACK_ADD_REQUEST, *_name(key), events, own_handle
             )
         except LibraryError:
             del self._callbacks[own_handle]
             raise
-        handle: int = _decode(messages.HANDLE_RESPONSE, answer).handle
+        handle: int = decode(messages.HANDLE_RESPONSE, answer).handle
         self._own_handles[handle] = own_handle
         self._handles[own_handle] = handle
         return handle
 
     def untrack(self, handle: int) -> None:
         """End the notifications that track() returned this handle for; those under way are dropped."""
-        answer = self._ask(messages.HANDLE_REQUEST, CmapRequest.TRACK_DELETE, handle)
-        own_handle = _decode(messages.HANDLE_RESPONSE, answer).handle
+        answer = self._ask(CmapRequest.TRACK_DELETE, messages.HANDLE_REQUEST, handle)
+        own_handle = decode(messages.HANDLE_RESPONSE, answer).handle
         self._callbacks.pop(own_handle, None)
         self._own_handles.pop(handle, None)
         self._handles.pop(own_handle, None)
 
-    def receive(self, timeout_s: float | None = None) -> Notification | None:
-        """The next notification; None when time is over."""
-        while True:
-            event = self._connection.receive_event(timeout_s)
-            if event is None:
-                return None
-            notification = self._notification(event)
-            if notification is not None:
-                return notification
+    def _callback(self, event: Notification) -> Callback | None:
+        return self._callbacks.get(self._own_handles.get(event.handle, 0))
 
-    def events(self) -> Iterator[Notification]:
-        """Notifications as they come; waits for each."""
-        while (notification := self.receive()) is not None:
-            yield notification
-
-    def events_async(self) -> AsyncIterator[Notification]:
-        """Notifications as they come, for `async for`."""
-        return events_async(self._connection, lambda: self.receive(0))
-
-    def dispatch(self, timeout_s: float | None = 0) -> int:
-        """Wait at most so long for a notification, then call the callbacks of all that are there."""
-        count = 0
-        while (notification := self.receive(timeout_s)) is not None:
-            callback = self._callbacks.get(self._own_handles.get(notification.handle, 0))
-            if callback is not None:
-                callback(notification)
-            count += 1
-            timeout_s = 0
-        return count
-
-    def _notification(self, event: bytes) -> Notification | None:
-        """None if its tracker has been deleted meanwhile."""
-        head = _decode(messages.NOTIFY_EVENT, event)
+    def _event(self, data: bytes) -> Notification | None:
+        # None if its tracker has been deleted meanwhile.
+        head = decode(messages.NOTIFY_EVENT, data)
         handle = self._handles.get(head.own_handle)
         if head.header_id != CmapResponse.NOTIFY:
             raise LibraryError(CsError.LIBRARY)
@@ -216,46 +187,16 @@ class Cmap:
             return None
         new_start = messages.NOTIFY_EVENT.size
         old_start = new_start + head.new_bytes
-        end = old_start + head.old_bytes
-        if end > len(event):
-            raise LibraryError(CsError.LIBRARY)
+        new, old = cut(data, new_start, head.new_bytes), cut(data, old_start, head.old_bytes)
         return Notification(
             handle,
             TrackEvent(head.event),
             messages.key_of(head),
-            _entry(head.old_kind, event[old_start:end]) if head.old_kind else None,
-            _entry(head.new_kind, event[new_start:old_start]) if head.new_kind else None,
+            _entry(head.old_kind, old) if head.old_kind else None,
+            _entry(head.new_kind, new) if head.new_kind else None,
         )
 
-    # --- the connection
 
-    def fileno(self) -> int:
-        """Readable when a notification is waiting, or the daemon has gone."""
-        return self._connection.fileno()
-
-    def close(self) -> None:
-        """Disconnect; ends all tracking. May be called twice."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _ask(self, layout: Any, number: CmapRequest, *fields: Any, body: bytes = b"") -> bytes:
-        """Send a request, wait for its response, and return that if it says OK."""
-        message = layout.encode(number, layout.size + len(body), *fields) + body
-        response = self._connection.request(message)
-        error = _decode(RESPONSE_HEADER, response).error
-        if error != CsError.OK:
-            raise LibraryError(CsError(error) if error in _CODES else CsError.LIBRARY)
-        return response
-
-
-_CODES: Final = frozenset(CsError)
 _KINDS: Final = frozenset(ValueType)
 
 
@@ -264,13 +205,6 @@ def _name(key: str) -> tuple[int, bytes]:
     if length >= messages.NAME_FIELD_BYTES:
         raise LibraryError(CsError.NAME_TOO_LONG)
     return length, raw
-
-
-def _decode(layout: Any, message: bytes) -> Any:
-    try:
-        return layout.decode(message)
-    except MalformedMessage as fault:
-        raise LibraryError(CsError.LIBRARY) from fault
 
 
 def _kind(number: int) -> ValueType:

@@ -7,10 +7,9 @@ import os
 import select
 import socket
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from pycorosync.cs_error import CsError
 from pycorosync.errors import MalformedMessage
@@ -18,8 +17,6 @@ from pycorosync.ipc import messages
 from pycorosync.ipc.ringbuffer import RingBuffer
 from pycorosync.ipc.shared_memory import Mapping, RingFile, map_once
 from pycorosync.types import Buffer
-
-Event = TypeVar("Event")
 
 # What libcorosync asks for; the daemon's rings are made for it.
 MAX_MESSAGE_BYTES = 1024 * 1024
@@ -289,26 +286,6 @@ class _SocketsChannel:
         self._requests.close()
         self._events.close()
         self._control.unmap()
-
-
-async def events_async(connection: Connection, take: Callable[[], Event | None]) -> AsyncIterator[Event]:
-    """Events as they come, for `async for`: `take` returns the next one without waiting, or None."""
-    import asyncio
-
-    loop = asyncio.get_running_loop()
-    arrived = asyncio.Event()
-    loop.add_reader(connection.fileno(), arrived.set)
-    waiting: deque[Event] = deque()
-    try:
-        while True:
-            while (event := take()) is not None:
-                waiting.append(event)
-            while waiting:
-                yield waiting.popleft()
-            arrived.clear()
-            await arrived.wait()
-    finally:
-        loop.remove_reader(connection.fileno())
 
 
 def _abstract(name: str) -> bytes:

@@ -1,13 +1,14 @@
 """Closed process groups from Python (corosync: lib/cpg.c). Specification: protocol/cpg.md."""
 
+import math
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, ClassVar, Final, NamedTuple
 
-from pycorosync.client.connection import Connection, LibraryError, events_async
+from pycorosync.client.connection import LibraryError
+from pycorosync.client.session import DispatchingSession, cut, decode, node_ids, records
 from pycorosync.cs_error import CsError
 from pycorosync.errors import MalformedMessage
 from pycorosync.services.cpg import messages
@@ -25,7 +26,7 @@ from pycorosync.services.cpg.messages import (
     group_name,
 )
 from pycorosync.services.service import RESPONSE_HEADER
-from pycorosync.types import NodeId, RingId
+from pycorosync.types import Buffer, NodeId, RingId
 
 __all__ = [
     "Address",
@@ -41,13 +42,22 @@ __all__ = [
     "RingChange",
 ]
 
-_BUSY_PAUSE_S: Final = 0.001
-_PART_PAUSE_S: Final = 0.01
-_PART_ATTEMPTS: Final = 100
 _GOODBYE_S: Final = 5.0
 # Bytes of half-received messages; corosync's daemons let a sender have one under way.
 _ASSEMBLY_MAX: Final = 1 << 30
-_NODE_ID: Final = 4
+
+
+class _Patience(NamedTuple):
+    """How often a request is repeated that is answered with `code`."""
+
+    code: CsError
+    pause_s: float
+    attempts: float
+
+
+# As libcpg does.
+_WHILE_BUSY: Final = _Patience(CsError.BUSY, pause_s=0.001, attempts=math.inf)
+_FOR_A_PART: Final = _Patience(CsError.TRY_AGAIN, pause_s=0.01, attempts=100)
 
 
 class Member(NamedTuple):
@@ -100,11 +110,13 @@ class RingChange(NamedTuple):
 Event = Message | Change | RingChange
 
 
-class Cpg:
+class Cpg(DispatchingSession[Event]):
     """A connection to the local daemon, in one group at most. Every method raises LibraryError(CsError).
 
     Names of groups are bytes (at most 128), or text that is sent as UTF-8.
     """
+
+    SERVICE: ClassVar = messages.SERVICE_NAME
 
     def __init__(
         self,
@@ -122,7 +134,7 @@ class Cpg:
         }
         self._flags = ModelFlags.DELIVER_INITIAL_TOTEM_CONF if initial_ring else ModelFlags(0)
         self._assembly = Assembly()
-        self._connection = Connection("cpg")
+        super().__init__()
 
     # --- the group
 
@@ -131,27 +143,25 @@ class Cpg:
 
         TRY_AGAIN while the daemon synchronizes, or still has to tell the others of an earlier leave.
         """
-        request = messages.JOIN_REQUEST
-        length, name = _name(group)
-        self._ask_until_free(
-            request.encode(CpgRequest.JOIN, request.size, length, name, os.getpid(), self._flags)
+        self._ask_again(
+            _WHILE_BUSY, CpgRequest.JOIN, messages.JOIN_REQUEST, *_name(group), os.getpid(), self._flags
         )
 
     def leave(self, group: bytes | str) -> None:
         """Stop being a member; the Change that says so is the last event of the group."""
-        request = messages.LEAVE_REQUEST
-        length, name = _name(group)
-        self._ask_until_free(request.encode(CpgRequest.LEAVE, request.size, length, name, os.getpid()))
+        self._ask_again(_WHILE_BUSY, CpgRequest.LEAVE, messages.LEAVE_REQUEST, *_name(group), os.getpid())
 
-    def _ask_until_free(self, message: bytes) -> None:
+    def _ask_again(self, patience: _Patience, *request: Any, body: Buffer = b"") -> None:
+        attempts = patience.attempts
         while True:
             try:
-                self._ask(message)
+                self._ask(*request, body=body)
                 return
             except LibraryError as fault:
-                if fault.code is not CsError.BUSY:
+                attempts -= 1
+                if fault.code is not patience.code or attempts <= 0:
                     raise
-            time.sleep(_BUSY_PAUSE_S)
+            time.sleep(patience.pause_s)
 
     def mcast(self, data: bytes, guarantee: Guarantee = Guarantee.AGREED) -> None:
         """Send to every member of our group, ourselves included.
@@ -168,26 +178,13 @@ class Cpg:
         self._connection.send(head + data, flow_control_max=2)
 
     def _mcast_parts(self, data: memoryview, guarantee: Guarantee) -> None:
-        request = messages.PARTIAL_MCAST_REQUEST
         for start in range(0, len(data), FRAGMENT_MAX):
             part = data[start : start + FRAGMENT_MAX]
             is_last = start + len(part) == len(data)
             kind = Part.FIRST if not start else Part.LAST if is_last else Part.CONTINUED
-            head = request.encode(
-                CpgRequest.PARTIAL_MCAST, request.size + len(part), 0, guarantee, len(data), len(part), kind
-            )
-            self._send_part(head + part)
-
-    def _send_part(self, message: bytes) -> None:
-        for _ in range(_PART_ATTEMPTS):
-            try:
-                self._ask(message)
-                return
-            except LibraryError as fault:
-                if fault.code is not CsError.TRY_AGAIN:
-                    raise
-            time.sleep(_PART_PAUSE_S)
-        raise LibraryError(CsError.TRY_AGAIN)
+            fields = (0, guarantee, len(data), len(part), kind)
+            request = messages.PARTIAL_MCAST_REQUEST
+            self._ask_again(_FOR_A_PART, CpgRequest.PARTIAL_MCAST, request, *fields, body=part)
 
     @property
     def flow_controlled(self) -> bool:
@@ -198,17 +195,15 @@ class Cpg:
 
     def local_node_id(self) -> NodeId:
         """The id of the node that we run on."""
-        request = messages.PLAIN_REQUEST
-        answer = self._ask(request.encode(CpgRequest.LOCAL_GET, request.size))
-        node_id: NodeId = _decode(messages.LOCAL_GET_RESPONSE, answer).node_id
+        answer = self._ask(CpgRequest.LOCAL_GET, messages.PLAIN_REQUEST)
+        node_id: NodeId = decode(messages.LOCAL_GET_RESPONSE, answer).node_id
         return node_id
 
     def members(self, group: bytes | str) -> list[Member]:
         """Who is in a group, which need not be ours; empty if there is none of that name."""
-        request = messages.MEMBERSHIP_REQUEST
-        answer = self._ask(request.encode(CpgRequest.MEMBERSHIP, request.size, *_name(group)))
-        head = _decode(messages.MEMBERSHIP_RESPONSE, answer)
-        found = _addresses(answer, messages.MEMBERSHIP_RESPONSE.size, head.count)
+        answer = self._ask(CpgRequest.MEMBERSHIP, messages.MEMBERSHIP_REQUEST, *_name(group))
+        head = decode(messages.MEMBERSHIP_RESPONSE, answer)
+        found = records(ADDRESS, answer, messages.MEMBERSHIP_RESPONSE.size, head.count)
         return [Member(each.node_id, each.pid) for each in found]
 
     def iterate(self, kind: Iteration = Iteration.ALL, group: bytes | str = b"") -> Iterator[Membership]:
@@ -217,82 +212,45 @@ class Cpg:
         Compatibility: corosync's order, see protocol/cpg.md.
         """
         request = messages.ITERATION_INITIALIZE_REQUEST
-        answer = self._ask(request.encode(CpgRequest.ITERATION_INITIALIZE, request.size, *_name(group), kind))
-        return self._entries(_decode(messages.ITERATION_INITIALIZE_RESPONSE, answer).handle)
+        answer = self._ask(CpgRequest.ITERATION_INITIALIZE, request, *_name(group), kind)
+        return self._entries(decode(messages.ITERATION_INITIALIZE_RESPONSE, answer).handle)
 
     def _entries(self, handle: int) -> Iterator[Membership]:
         try:
             while True:
                 try:
-                    yield self._next(handle)
+                    answer = self._ask(CpgRequest.ITERATION_NEXT, messages.ITERATION_REQUEST, handle)
                 except LibraryError as fault:
                     if fault.code is CsError.NO_SECTIONS:
                         return
                     raise
+                entry = decode(messages.ITERATION_NEXT_RESPONSE, answer)
+                yield Membership(_group(entry), entry.node_id, entry.pid)
         finally:
             # Its answer says nothing that the caller could use.
             with suppress(LibraryError):
-                self._ask(_iteration(CpgRequest.ITERATION_FINALIZE, handle))
-
-    def _next(self, handle: int) -> Membership:
-        entry = _decode(
-            messages.ITERATION_NEXT_RESPONSE, self._ask(_iteration(CpgRequest.ITERATION_NEXT, handle))
-        )
-        return Membership(_group(entry), entry.node_id, entry.pid)
+                self._ask(CpgRequest.ITERATION_FINALIZE, messages.ITERATION_REQUEST, handle)
 
     # --- events
 
-    def receive(self, timeout_s: float | None = None) -> Event | None:
-        """The next event; None when time is over."""
-        while True:
-            chunk = self._connection.receive_event(timeout_s)
-            if chunk is None:
-                return None
-            event = self._event(chunk)
-            if event is not None:
-                return event
+    def _callback(self, event: Event) -> Callable[[Any], None] | None:
+        return self._callbacks[type(event)]
 
-    def events(self) -> Iterator[Event]:
-        """Events as they come; waits for each."""
-        while (event := self.receive()) is not None:
-            yield event
-
-    def events_async(self) -> AsyncIterator[Event]:
-        """Events as they come, for `async for`."""
-        return events_async(self._connection, lambda: self.receive(0))
-
-    def dispatch(self, timeout_s: float | None = 0) -> int:
-        """Wait at most so long for an event, then call the functions for all that are there."""
-        count = 0
-        while (event := self.receive(timeout_s)) is not None:
-            callback = self._callbacks[type(event)]
-            if callback is not None:
-                callback(event)
-            count += 1
-            timeout_s = 0
-        return count
-
-    def _event(self, chunk: bytes) -> Event | None:
-        """None for a part of a message that is not complete."""
-        match _decode(RESPONSE_HEADER, chunk).id:
+    def _event(self, data: bytes) -> Event | None:
+        # None for a part of a message that is not complete.
+        match decode(RESPONSE_HEADER, data).id:
             case CpgResponse.DELIVER:
-                return _message(chunk)
+                return _message(data)
             case CpgResponse.PARTIAL_DELIVER:
-                return self._assembly.add(chunk)
+                return self._assembly.add(data)
             case CpgResponse.CONFCHG:
-                change = _change(chunk)
+                change = _change(data)
                 for gone in change.left:
                     self._assembly.forget(Member(gone.node_id, gone.pid))
                 return change
             case CpgResponse.TOTEM_CONFCHG:
-                return _ring_change(chunk)
+                return _ring_change(data)
         raise LibraryError(CsError.LIBRARY)
-
-    # --- the connection
-
-    def fileno(self) -> int:
-        """Readable when an event is waiting, or the daemon has gone."""
-        return self._connection.fileno()
 
     def close(self) -> None:
         """Disconnect; the others see a member leave with Reason.PROCDOWN. May be called twice."""
@@ -301,22 +259,6 @@ class Cpg:
         with suppress(LibraryError):
             self._connection.request(request.encode(CpgRequest.FINALIZE, request.size), timeout_s=_GOODBYE_S)
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _ask(self, message: bytes) -> bytes:
-        """Send a request, wait for its response, and return that if it says OK."""
-        response = self._connection.request(message)
-        error = _decode(RESPONSE_HEADER, response).error
-        if error != CsError.OK:
-            raise LibraryError(CsError(error) if error in _CODES else CsError.LIBRARY)
-        return response
 
 
 class Assembly:
@@ -327,10 +269,8 @@ class Assembly:
 
     def add(self, chunk: bytes) -> Message | None:
         """The message that this part completes, or None. One that does not add up is dropped."""
-        head = _decode(messages.PARTIAL_DELIVER_EVENT, chunk)
-        start = messages.PARTIAL_DELIVER_EVENT.size
-        if head.fragment_bytes > len(chunk) - start:
-            raise LibraryError(CsError.LIBRARY)
+        head = decode(messages.PARTIAL_DELIVER_EVENT, chunk)
+        part = cut(chunk, messages.PARTIAL_DELIVER_EVENT.size, head.fragment_bytes)
         sender = Member(head.node_id, head.pid)
         if head.part == Part.FIRST:
             # One that was under way was interrupted; its sender knows.
@@ -338,7 +278,7 @@ class Assembly:
         data = self._parts.get(sender)
         if data is None:
             return None  # we joined after its first part
-        data += chunk[start : start + head.fragment_bytes]
+        data += part
         if len(data) > min(head.message_bytes, _ASSEMBLY_MAX):
             del self._parts[sender]
             return None
@@ -352,25 +292,11 @@ class Assembly:
         self._parts.pop(sender, None)
 
 
-_CODES: Final = frozenset(CsError)
-
-
 def _name(group: bytes | str) -> tuple[int, bytes]:
     raw = group.encode() if isinstance(group, str) else group
     if len(raw) > NAME_MAX:
         raise LibraryError(CsError.NAME_TOO_LONG)
     return len(raw), raw
-
-
-def _iteration(number: CpgRequest, handle: int) -> bytes:
-    return messages.ITERATION_REQUEST.encode(number, messages.ITERATION_REQUEST.size, handle)
-
-
-def _decode(layout: Any, chunk: bytes) -> Any:
-    try:
-        return layout.decode(chunk)
-    except MalformedMessage as fault:
-        raise LibraryError(CsError.LIBRARY) from fault
 
 
 def _group(record: Any) -> bytes:
@@ -380,25 +306,16 @@ def _group(record: Any) -> bytes:
         raise LibraryError(CsError.LIBRARY) from fault
 
 
-def _addresses(chunk: bytes, start: int, count: int) -> list[Address]:
-    end = start + count * ADDRESS.size
-    if end > len(chunk):
-        raise LibraryError(CsError.LIBRARY)
-    return [Address(*record) for record in ADDRESS.iterate(chunk[start:end])]
-
-
 def _message(chunk: bytes) -> Message:
-    head = _decode(messages.DELIVER_EVENT, chunk)
-    start = messages.DELIVER_EVENT.size
-    end = start + head.message_bytes
-    if end > len(chunk):
-        raise LibraryError(CsError.LIBRARY)
-    return Message(_group(head), Member(head.node_id, head.pid), chunk[start:end])
+    head = decode(messages.DELIVER_EVENT, chunk)
+    data = cut(chunk, messages.DELIVER_EVENT.size, head.message_bytes)
+    return Message(_group(head), Member(head.node_id, head.pid), data)
 
 
 def _change(chunk: bytes) -> Change:
-    head = _decode(messages.CONFCHG_EVENT, chunk)
-    found = _addresses(chunk, messages.CONFCHG_EVENT.size, head.members + head.left + head.joined)
+    head = decode(messages.CONFCHG_EVENT, chunk)
+    count = head.members + head.left + head.joined
+    found = [Address(*each) for each in records(ADDRESS, chunk, messages.CONFCHG_EVENT.size, count)]
     joined_at = head.members + head.left
     return Change(
         _group(head),
@@ -409,10 +326,6 @@ def _change(chunk: bytes) -> Change:
 
 
 def _ring_change(chunk: bytes) -> RingChange:
-    head = _decode(messages.TOTEM_CONFCHG_EVENT, chunk)
-    start = messages.TOTEM_CONFCHG_EVENT.size
-    end = start + head.members * _NODE_ID
-    if end > len(chunk):
-        raise LibraryError(CsError.LIBRARY)
-    members = tuple(memoryview(chunk)[start:end].cast("I"))
+    head = decode(messages.TOTEM_CONFCHG_EVENT, chunk)
+    members = node_ids(chunk, messages.TOTEM_CONFCHG_EVENT.size, head.members)
     return RingChange(RingId(head.ring_representative, head.ring_seq), members)

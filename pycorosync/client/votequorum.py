@@ -11,38 +11,27 @@ A quorum device registers, then polls again and again, each time with the ring i
 Every method raises LibraryError with the code that libvotequorum's function returns.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from struct import iter_unpack
-from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import ClassVar, NamedTuple
 
-from pycorosync.client.connection import Connection, LibraryError, events_async
+from pycorosync.client.connection import LibraryError
+from pycorosync.client.session import Session, decode, node_ids, records, text_of
 from pycorosync.cs_error import CsError
-from pycorosync.errors import MalformedMessage
-from pycorosync.services.service import RESPONSE_HEADER
+from pycorosync.services.service import RESPONSE_HEADER, TrackFlags
 from pycorosync.services.votequorum import messages
 from pycorosync.services.votequorum.messages import Info, NodeState, VoteRequest, VoteResponse
 from pycorosync.types import NodeId, RingId
-from pycorosync.wire.fixed import Fixed
 
 __all__ = [
-    "CHANGES",
-    "CHANGES_ONLY",
-    "CURRENT",
     "Event",
     "ExpectedVotesChanged",
     "Info",
     "NodeList",
     "NodeState",
     "QuorumChanged",
+    "TrackFlags",
     "Votequorum",
     "VotesInfo",
 ]
-
-# CS_TRACK_*
-CURRENT: Final = 1
-CHANGES: Final = 2
-CHANGES_ONLY: Final = 4
 
 
 class VotesInfo(NamedTuple):
@@ -89,18 +78,17 @@ class ExpectedVotesChanged(NamedTuple):
 Event = QuorumChanged | NodeList | ExpectedVotesChanged
 
 
-class Votequorum:
+class Votequorum(Session[Event]):
     """A connection to the votequorum service; LIBRARY if that is not the quorum provider."""
 
-    def __init__(self) -> None:
-        self._connection = Connection(messages.SERVICE_NAME)
+    SERVICE: ClassVar = messages.SERVICE_NAME
 
     # --- votes
 
     def info(self, node_id: NodeId = messages.DEVICE_NODE_ID) -> VotesInfo:
         """The votes of a node, 0 for the local one. NOT_EXIST if it was never seen."""
-        response = self._request(VoteRequest.GET_INFO, messages.GET_INFO_REQUEST, node_id)
-        record = _decode(messages.GET_INFO_RESPONSE, response)
+        response = self._ask(VoteRequest.GET_INFO, messages.GET_INFO_REQUEST, node_id)
+        record = decode(messages.GET_INFO_RESPONSE, response)
         if record.state not in tuple(NodeState):
             raise LibraryError(CsError.LIBRARY)
         return VotesInfo(
@@ -113,123 +101,75 @@ class Votequorum:
             record.quorum,
             Info(record.flags),
             record.device_votes,
-            record.device_name.partition(b"\0")[0].decode(errors="surrogateescape"),
+            text_of(record.device_name),
         )
 
     def set_expected_votes(self, votes: int) -> None:
         """For the whole cluster. INVALID_PARAM if there are more votes, or quorum would be lost."""
-        self._request(VoteRequest.SET_EXPECTED, messages.SET_EXPECTED_REQUEST, _u32(votes))
+        self._ask(VoteRequest.SET_EXPECTED, messages.SET_EXPECTED_REQUEST, _u32(votes))
 
     def set_votes(self, node_id: NodeId, votes: int) -> None:
         """Of one node. NAME_NOT_FOUND if it was never seen, INVALID_PARAM if quorum would be lost."""
-        self._request(VoteRequest.SET_VOTES, messages.SET_VOTES_REQUEST, _u32(votes), _u32(node_id))
+        self._ask(VoteRequest.SET_VOTES, messages.SET_VOTES_REQUEST, _u32(votes), _u32(node_id))
 
     # --- a quorum device
 
     def register_device(self, name: str) -> None:
         """EXIST if the cluster has one of another name, ACCESS if the configuration does not allow any."""
-        self._request(VoteRequest.DEVICE_REGISTER, messages.DEVICE_NAME_REQUEST, _name(name))
+        self._ask(VoteRequest.DEVICE_REGISTER, messages.DEVICE_NAME_REQUEST, _name(name))
 
     def unregister_device(self, name: str) -> None:
         """NOT_EXIST if there is none here, INVALID_PARAM if it has another name."""
-        self._request(VoteRequest.DEVICE_UNREGISTER, messages.DEVICE_NAME_REQUEST, _name(name))
+        self._ask(VoteRequest.DEVICE_UNREGISTER, messages.DEVICE_NAME_REQUEST, _name(name))
 
     def rename_device(self, old_name: str, new_name: str) -> None:
-        self._request(
-            VoteRequest.DEVICE_UPDATE, messages.DEVICE_UPDATE_REQUEST, _name(old_name), _name(new_name)
-        )
+        self._ask(VoteRequest.DEVICE_UPDATE, messages.DEVICE_UPDATE_REQUEST, _name(old_name), _name(new_name))
 
     def poll_device(self, name: str, cast_vote: bool, ring_id: RingId) -> None:
         """The device is alive, and votes or not, in the ring that it means. MESSAGE_ERROR if that is past."""
-        self._request(
+        self._ask(
             VoteRequest.DEVICE_POLL, messages.DEVICE_POLL_REQUEST, _name(name), int(cast_vote), *ring_id
         )
 
     def set_master_wins(self, name: str, allow: bool) -> None:
         """Whether the device's vote alone makes a partition quorate."""
-        self._request(
+        self._ask(
             VoteRequest.DEVICE_MASTER_WINS, messages.DEVICE_MASTER_WINS_REQUEST, _name(name), int(allow)
         )
 
     # --- events
 
-    def track_start(self, flags: int = CURRENT | CHANGES, context: int = 0) -> None:
+    def track_start(
+        self, flags: TrackFlags = TrackFlags.CURRENT | TrackFlags.CHANGES, context: int = 0
+    ) -> None:
         """Ask for events, which will carry `context`. EXIST if it was asked for."""
         if not 0 <= context < 1 << 64:
             raise LibraryError(CsError.INVALID_PARAM)
-        self._request(VoteRequest.TRACK_START, messages.TRACK_START_REQUEST, context, flags)
+        self._ask(VoteRequest.TRACK_START, messages.TRACK_START_REQUEST, context, flags)
 
     def track_stop(self) -> None:
         """NOT_EXIST if it was not asked for."""
-        self._request(VoteRequest.TRACK_STOP, messages.PLAIN_REQUEST)
+        self._ask(VoteRequest.TRACK_STOP, messages.PLAIN_REQUEST)
 
-    def fileno(self) -> int:
-        """Readable when an event is waiting, or the daemon has gone."""
-        return self._connection.fileno()
-
-    def receive(self, timeout_s: float | None = None) -> Event | None:
-        """The next event, or None when time is over; None as the timeout waits for ever."""
-        data = self._connection.receive_event(timeout_s)
-        return None if data is None else event_of(data)
-
-    def events(self) -> Iterator[Event]:
-        """Events as they come, until the daemon has gone (LibraryError)."""
-        while True:
-            event = self.receive(None)
-            if event is not None:
-                yield event
-
-    def events_async(self) -> AsyncIterator[Event]:
-        """The same, for `async for`."""
-        return events_async(self._connection, lambda: self.receive(0))
-
-    # --- the end
-
-    def close(self) -> None:
-        """Disconnect; may be called twice."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _request(self, request: VoteRequest, layout: Fixed, *values: Any) -> bytes:
-        response = self._connection.request(layout.encode(request, layout.size, *values))
-        error = _decode(RESPONSE_HEADER, response).error
-        if error != CsError.OK:
-            raise LibraryError(CsError(error) if error in tuple(CsError) else CsError.LIBRARY)
-        return response
+    def _event(self, data: bytes) -> Event:
+        return event_of(data)
 
 
 def event_of(data: bytes) -> Event:
     """An event from its bytes. LIBRARY if they make no sense."""
-    match _decode(RESPONSE_HEADER, data).id:
+    match decode(RESPONSE_HEADER, data).id:
         case VoteResponse.QUORUM_NOTIFICATION:
-            head = _decode(messages.QUORUM_NOTIFICATION, data)
-            states = _tail(data, messages.QUORUM_NOTIFICATION, "=II", head.nodes)
+            head = decode(messages.QUORUM_NOTIFICATION, data)
+            states = records(messages.NODE_STATE, data, messages.QUORUM_NOTIFICATION.size, head.nodes)
             return QuorumChanged(head.context, bool(head.quorate), tuple(states))
         case VoteResponse.NODE_LIST_NOTIFICATION:
-            head = _decode(messages.NODE_LIST_NOTIFICATION, data)
-            members = tuple(
-                node for (node,) in _tail(data, messages.NODE_LIST_NOTIFICATION, "=I", head.nodes)
-            )
+            head = decode(messages.NODE_LIST_NOTIFICATION, data)
+            members = node_ids(data, messages.NODE_LIST_NOTIFICATION.size, head.nodes)
             return NodeList(head.context, RingId(head.representative, head.ring_seq), members)
         case VoteResponse.EXPECTED_VOTES_NOTIFICATION:
-            head = _decode(messages.EXPECTED_VOTES_NOTIFICATION, data)
+            head = decode(messages.EXPECTED_VOTES_NOTIFICATION, data)
             return ExpectedVotesChanged(head.context, head.expected_votes)
     raise LibraryError(CsError.LIBRARY)
-
-
-def _tail(data: bytes, head: Fixed, item: str, count: int) -> list[tuple[Any, ...]]:
-    """`count` items behind a head."""
-    size = 4 * (len(item) - 1) * count
-    if len(data) - head.size < size:
-        raise LibraryError(CsError.LIBRARY)
-    return list(iter_unpack(item, data[head.size : head.size + size]))
 
 
 def _name(text: str) -> bytes:
@@ -244,10 +184,3 @@ def _u32(number: int) -> int:
     if not 0 <= number <= 0xFFFFFFFF:
         raise LibraryError(CsError.INVALID_PARAM)
     return number
-
-
-def _decode(layout: Fixed, data: bytes) -> Any:
-    try:
-        return layout.decode(data)
-    except MalformedMessage as fault:
-        raise LibraryError(CsError.LIBRARY) from fault

@@ -6,6 +6,7 @@ A service does no I/O. The node calls it; it changes its own state and appends t
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from enum import IntFlag
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from construct import Aligned, Int32sl, Struct
@@ -24,6 +25,14 @@ RESPONSE_HEADER_LAYOUT = Struct(
 )
 REQUEST_HEADER = Fixed("RequestHeader", REQUEST_HEADER_LAYOUT)
 RESPONSE_HEADER = Fixed("ResponseHeader", RESPONSE_HEADER_LAYOUT)
+
+
+class TrackFlags(IntFlag):
+    """CS_TRACK_*: what clients of quorum and votequorum want to be told: once, at each change, or both."""
+
+    CURRENT = 1
+    CHANGES = 2
+    CHANGES_ONLY = 4
 
 
 class ClientInfo(NamedTuple):

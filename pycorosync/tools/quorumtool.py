@@ -277,7 +277,7 @@ def _show_status(session: _Session, settings: _Settings) -> int:
     event = _next_quorum(session)
     with suppress(LibraryError):
         session.quorum.track_stop()
-    _track_votes(session, votequorum.CURRENT)
+    _track_votes(session, TrackFlags.CURRENT)
     _show_everything(session, settings, is_quorate, event)
     return EXIT_OK if is_quorate else EXIT_NOT_QUORATE
 
@@ -288,7 +288,7 @@ def _monitor(session: _Session, settings: _Settings) -> int:
         print("\nQuorum is not configured - cannot monitor")
         return _show_status(session, settings)
     _track_quorum(session, TrackFlags.CHANGES)
-    _track_votes(session, votequorum.CHANGES)
+    _track_votes(session, TrackFlags.CHANGES)
     while True:
         event = _next_quorum(session)
         if session.votes is not None:
@@ -319,7 +319,7 @@ def _next_quorum(session: _Session) -> QuorumChanged:
             return event
 
 
-def _track_votes(session: _Session, flags: int) -> None:
+def _track_votes(session: _Session, flags: TrackFlags) -> None:
     """Ask for the node list, which is where the ring's representative is named."""
     if session.votes is None:
         if session.provider is None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pycorosync.client import cfg as module
+from pycorosync.client import session
 from pycorosync.client.cfg import Cfg, Interface, ShutdownFlag, ShutdownRequested
 from pycorosync.client.connection import LibraryError
 from pycorosync.cs_error import CsError
@@ -17,7 +17,7 @@ from tests.services.cfg.fakes import FakeTransport
 @pytest.fixture
 def daemon(monkeypatch: pytest.MonkeyPatch) -> FakeDaemon:
     made = FakeDaemon()
-    monkeypatch.setattr(module, "Connection", made.connect)
+    monkeypatch.setattr(session, "Connection", made.connect)
     return made
 
 
@@ -96,12 +96,12 @@ def test_a_shutdown_that_nobody_objects_to(daemon: FakeDaemon) -> None:
 def test_being_asked(daemon: FakeDaemon) -> None:
     with Cfg() as tracker, Cfg() as other:
         tracker.track_start()
-        assert tracker.dispatch() is None
+        assert tracker.receive(0) is None
         assert error_of(other.try_shutdown) is CsError.BUSY  # time ran out
-        assert tracker.dispatch() == ShutdownRequested(0)
+        assert tracker.receive(0) == ShutdownRequested(0)
         tracker.track_stop()
         other.try_shutdown()
-        assert tracker.dispatch() is None
+        assert tracker.receive(0) is None
 
 
 def test_events_until_the_daemon_has_gone(daemon: FakeDaemon) -> None:

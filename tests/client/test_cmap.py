@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pycorosync.client import cmap as module
+from pycorosync.client import session
 from pycorosync.client.cmap import Cmap, CmapMap, Entry, Item, Notification, TrackEvent, ValueType
 from pycorosync.client.connection import LibraryError
 from pycorosync.cs_error import CsError
@@ -17,7 +17,7 @@ from tests.client.cmap_daemon import FakeDaemon
 @pytest.fixture
 def daemon(monkeypatch: pytest.MonkeyPatch) -> FakeDaemon:
     made = FakeDaemon()
-    monkeypatch.setattr(module, "Connection", made.connect)
+    monkeypatch.setattr(session, "Connection", made.connect)
     return made
 
 

@@ -1,22 +1,14 @@
 """The synchronous client under everything in pycorosync.client."""
 
-import asyncio
-import struct
-
 import pytest
 
-from pycorosync.client.connection import Connection, LibraryError, events_async
+from pycorosync.client.connection import Connection, LibraryError
 from pycorosync.cs_error import CsError
 from pycorosync.services.service import REQUEST_HEADER, RESPONSE_HEADER
 from tests.daemon.served import served
 
 CPG = 2
 LOCAL_GET = REQUEST_HEADER.encode(4, 16)
-JOIN = REQUEST_HEADER.encode(0, 168) + struct.pack("=I4x128sI4xI4x", 4, b"test", 1, 0)
-
-
-def _mcast(body: bytes) -> bytes:
-    return struct.pack("=i4xi4xi4xi4xi4x", 2, 40 + len(body), 0, 2, len(body)) + body
 
 
 def test_without_a_daemon_the_error_is_that_of_the_c_libraries() -> None:
@@ -78,21 +70,3 @@ def test_a_closed_connection_says_so() -> None:
 def test_no_event_within_the_time_is_none() -> None:
     with served() as server, Connection(server.name(CPG)) as connection:
         assert connection.receive_event(0) is None
-
-
-def test_events_come_to_async_for_in_order() -> None:
-    with served() as server, Connection(server.name(CPG)) as connection:
-        connection.request(JOIN)
-        assert connection.receive_event(30) is not None
-
-        async def collect() -> list[bytes]:
-            found = []
-            for number in range(50):
-                connection.send(_mcast(b"%d" % number))
-            async for event in events_async(connection, lambda: connection.receive_event(0)):
-                found.append(event[184:])
-                if len(found) == 50:
-                    break
-            return found
-
-        assert asyncio.run(collect()) == [b"%d" % number for number in range(50)]

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from pycorosync.client import cpg as module
+from pycorosync.client import session
 from pycorosync.client.connection import LibraryError
 from pycorosync.client.cpg import (
     Address,
@@ -33,7 +33,7 @@ ME = Member(1, os.getpid())
 @pytest.fixture
 def daemon(monkeypatch: pytest.MonkeyPatch) -> FakeDaemon:
     made = FakeDaemon(nodes=2)
-    monkeypatch.setattr(module, "Connection", made.connect)
+    monkeypatch.setattr(session, "Connection", made.connect)
     monkeypatch.setattr("pycorosync.client.cpg.time.sleep", lambda _: None)
     return made
 

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from pycorosync.client import quorum
+from pycorosync.client import quorum, session
 from pycorosync.client.connection import LibraryError
 from pycorosync.client.quorum import Model, NodeListChanged, Quorum, QuorumChanged, QuorumType, TrackFlags
 from pycorosync.cmap.store import Store
@@ -73,7 +73,7 @@ def joined(monkeypatch: pytest.MonkeyPatch) -> Joined:
     service = QuorumService(NodeView(1, cmap, cast(Transport, None)))
     service.start()
     stand_in = Joined(service)
-    monkeypatch.setattr(quorum, "Connection", stand_in)
+    monkeypatch.setattr(session, "Connection", stand_in)
     return stand_in
 
 

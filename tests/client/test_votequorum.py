@@ -2,16 +2,15 @@
 
 import pytest
 
-from pycorosync.client import votequorum
+from pycorosync.client import session, votequorum
 from pycorosync.client.connection import LibraryError
 from pycorosync.client.votequorum import (
-    CHANGES,
-    CURRENT,
     ExpectedVotesChanged,
     Info,
     NodeList,
     NodeState,
     QuorumChanged,
+    TrackFlags,
     Votequorum,
     VotesInfo,
 )
@@ -54,7 +53,7 @@ def joined(monkeypatch: pytest.MonkeyPatch) -> Joined:
     cluster = Cluster(2, **options)
     cluster.ring([1, 2])
     stand_in = Joined(cluster)
-    monkeypatch.setattr(votequorum, "Connection", stand_in)
+    monkeypatch.setattr(session, "Connection", stand_in)
     return stand_in
 
 
@@ -113,7 +112,7 @@ def test_impossible_device_names(joined: Joined, name: str) -> None:
 
 def test_events(joined: Joined) -> None:
     library = Votequorum()
-    library.track_start(CURRENT | CHANGES, context=77)
+    library.track_start(context=77)
     ring_id = joined.cluster[1].service.ring_id
     assert library.receive(0) == NodeList(77, ring_id, (1, 2))
     assert library.receive(0) == QuorumChanged(77, True, ((2, 1), (1, 1)))
@@ -123,7 +122,7 @@ def test_events(joined: Joined) -> None:
     assert refused(library.track_start) is CsError.EXIST
     library.track_stop()
     assert refused(library.track_stop) is CsError.NOT_EXIST
-    assert refused(library.track_start, CURRENT, -1) is CsError.INVALID_PARAM
+    assert refused(library.track_start, TrackFlags.CURRENT, -1) is CsError.INVALID_PARAM
 
 
 def test_events_that_are_cut_short(joined: Joined) -> None:

@@ -7,7 +7,8 @@ from typing import Self
 
 import pytest
 
-from pycorosync.client import cfg as client
+from pycorosync.client import session
+from pycorosync.client.cfg import Cfg, ShutdownRequested
 from pycorosync.client.cmap import Entry, Item
 from pycorosync.client.connection import LibraryError
 from pycorosync.cmap.store import Store
@@ -67,7 +68,7 @@ class FakeCmap:
 def install(monkeypatch: pytest.MonkeyPatch, transport: FakeTransport | None = None) -> FakeDaemon:
     """Let the tool talk to a stand-in."""
     daemon = FakeDaemon(transport or RecordedTransport())
-    monkeypatch.setattr(client, "Connection", daemon.connect)
+    monkeypatch.setattr(session, "Connection", daemon.connect)
     monkeypatch.setattr(cfgtool, "Cmap", FakeCmap)
     monkeypatch.setattr(FakeCmap, "store", daemon.view.cmap)
     if daemon.view.transport.name != "knet":
@@ -114,7 +115,7 @@ def test_a_shutdown_that_is_refused_ends_well(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     install(monkeypatch)
-    with client.Cfg() as tracker:
+    with Cfg() as tracker:
         tracker.track_start()
         expected = (0, "Shutting down corosync\n", "Could not shutdown (error = 10)\n")
         assert output(capsys, "-H") == expected
@@ -122,10 +123,10 @@ def test_a_shutdown_that_is_refused_ends_well(
 
 def test_a_forced_shutdown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     daemon = install(monkeypatch)
-    with client.Cfg() as tracker:
+    with Cfg() as tracker:
         tracker.track_start()
         assert output(capsys, "--force", "-H") == (0, "Shutting down corosync\n", "")
-        assert tracker.dispatch() == client.ShutdownRequested(1)
+        assert tracker.receive(0) == ShutdownRequested(1)
     assert len(daemon.stopped) == 1
 
 
@@ -139,7 +140,7 @@ def test_a_busy_daemon_is_asked_again(
     def busy(*_: object) -> None:
         raise LibraryError(CsError.TRY_AGAIN)
 
-    monkeypatch.setattr(client.Cfg, "try_shutdown", busy)
+    monkeypatch.setattr(Cfg, "try_shutdown", busy)
     assert output(capsys, "-H") == (0, "Shutting down corosync\n", "Could not shutdown (error = 6)\n")
     assert naps == [1.0] * 30
 
@@ -156,7 +157,7 @@ def test_a_reload_that_was_not_put_to_use(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     daemon = install(monkeypatch)
-    monkeypatch.setattr(client.Cfg, "reload_config", lambda _: None)
+    monkeypatch.setattr(Cfg, "reload_config", lambda _: None)
     daemon.view.cmap.set_str("config.reload_error_message", "Failed to set knet crypto")
     status, out, err = output(capsys, "-R")
     assert (status, out.splitlines()[-1]) == (
@@ -222,10 +223,10 @@ def test_a_daemon_that_goes_meanwhile(
     def gone(*_: object) -> int:
         raise LibraryError(CsError.LIBRARY)
 
-    monkeypatch.setattr(client.Cfg, "reopen_log_files", gone)
+    monkeypatch.setattr(Cfg, "reopen_log_files", gone)
     text = "Could not reopen corosync logging files. Error CS_ERR_LIBRARY\n"
     assert output(capsys, "-L") == (2, "", text)
-    monkeypatch.setattr(client.Cfg, "local_node_id", gone)
+    monkeypatch.setattr(Cfg, "local_node_id", gone)
     assert output(capsys, "-s") == (1, "", "Could not get the local node id, the error is: 2\n")
     monkeypatch.setattr(FakeCmap, "running", False)
     assert output(capsys, "-n") == (1, "", "Could not initialize corosync cmap API error 2\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pycorosync.client import cmap as client
+from pycorosync.client import session
 from pycorosync.client.cmap import Cmap, Entry, TrackEvent, ValueType
 from pycorosync.cmap.keys import READ_ONLY_WITH_VOTEQUORUM, mark_read_only
 from pycorosync.cmap.stats import SRP
@@ -39,7 +39,7 @@ Output = pytest.CaptureFixture[bytes]
 @pytest.fixture
 def daemon(monkeypatch: pytest.MonkeyPatch) -> FakeDaemon:
     made = FakeDaemon()
-    monkeypatch.setattr(client, "Connection", made.connect)
+    monkeypatch.setattr(session, "Connection", made.connect)
     monkeypatch.setattr(cmapctl, "RETRY_S", 0.0)
     return made
 

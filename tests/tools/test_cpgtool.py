@@ -2,7 +2,7 @@
 
 import pytest
 
-from pycorosync.client import cpg as client
+from pycorosync.client import session
 from pycorosync.client.connection import LibraryError
 from pycorosync.cs_error import CsError
 from pycorosync.tools import cpgtool
@@ -42,7 +42,7 @@ class FakeCfg:
 @pytest.fixture
 def daemon(monkeypatch: pytest.MonkeyPatch) -> FakeDaemon:
     made = FakeDaemon(nodes=3)
-    monkeypatch.setattr(client, "Connection", made.connect)
+    monkeypatch.setattr(session, "Connection", made.connect)
     monkeypatch.setattr(cpgtool, "Cfg", FakeCfg)
     monkeypatch.setattr("sys.argv", ["/usr/sbin/corosync-cpgtool"])
     return made

@@ -13,6 +13,7 @@ from pycorosync.types import ServiceId
 from pycorosync.wire.fixed import Fixed
 
 SERVICE_ID: Final[ServiceId] = 2
+SERVICE_NAME: Final = "cpg"
 NAME_MAX: Final = 128  # bytes of a group's name (CPG_MAX_NAME_LENGTH)
 MEMBERS_MAX: Final = 128  # addresses that libcpg has room for in one list (CPG_MEMBERS_MAX)
 NODES_MAX: Final = 384  # PROCESSOR_COUNT_MAX

@@ -22,6 +22,7 @@ from pycorosync.services.cpg.messages import (
     MESSAGE_MAX,
     NAME_MAX,
     SERVICE_ID,
+    SERVICE_NAME,
     CpgExec,
     CpgRequest,
     CpgResponse,
@@ -62,7 +63,7 @@ class CpgService(Service):
     """Service 2."""
 
     ID = SERVICE_ID
-    NAME = "cpg"
+    NAME = SERVICE_NAME
     TITLE = "corosync cluster closed process group service v1.01"
     SYNCHRONIZES = True
 

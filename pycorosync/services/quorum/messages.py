@@ -3,12 +3,13 @@
 Layouts and meanings: protocol/quorum.md.
 """
 
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import Final
 
 from construct import Aligned, Int32ul, Int64ul, Struct
 
 from pycorosync.services.service import REQUEST_HEADER_LAYOUT, RESPONSE_HEADER_LAYOUT
+from pycorosync.services.service import TrackFlags as TrackFlags
 from pycorosync.wire.fixed import Fixed
 
 SERVICE_NAME: Final = "quorum"
@@ -49,14 +50,6 @@ class QuorumType(IntEnum):
 
     FREE = 0
     SET = 1
-
-
-class TrackFlags(IntFlag):
-    """CS_TRACK_*: what a client wants to be told. The votequorum service has the same numbers."""
-
-    CURRENT = 1
-    CHANGES = 2
-    CHANGES_ONLY = 4
 
 
 PLAIN_REQUEST: Final = Fixed("QuorumPlainRequest", Struct("header" / REQUEST_HEADER_LAYOUT))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pycorosync.cs_error import CsError
 from pycorosync.log import subsystem
 from pycorosync.services.outputs import Respond
-from pycorosync.services.service import Request
+from pycorosync.services.service import Request, TrackFlags
 from pycorosync.services.votequorum import device
 from pycorosync.services.votequorum.messages import (
     DEVICE_MASTER_WINS_REQUEST,
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from pycorosync.services.votequorum.service import VotequorumService
 
 LOG = subsystem("VOTEQ")
-TRACK_CURRENT, TRACK_CHANGES, TRACK_CHANGES_ONLY = 1, 2, 4
 
 DEVICE_FLAGS: Final = (
     (NodeFlags.DEVICE_REGISTERED, Info.DEVICE_REGISTERED),
@@ -127,13 +126,13 @@ def set_votes(
 def track_start(
     service: "VotequorumService", client: ClientId, request: Any, message: memoryview, now_ns: int
 ) -> None:
-    if request.flags & (TRACK_CURRENT | TRACK_CHANGES):
+    if request.flags & (TrackFlags.CURRENT | TrackFlags.CHANGES):
         service.notify_node_list(only=(client, request.context))
         service.notify_quorum(only=(client, request.context))
     error = CsError.OK
     if client in service.trackers:
         error = CsError.EXIST
-    elif request.flags & (TRACK_CHANGES | TRACK_CHANGES_ONLY):
+    elif request.flags & (TrackFlags.CHANGES | TrackFlags.CHANGES_ONLY):
         service.trackers[client] = request.context
     service.respond_status(client, error)
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import Any, ClassVar, Final
 
+from pycorosync.cmap.keys import READ_ONLY_WITH_VOTEQUORUM, mark_read_only
 from pycorosync.cmap.store import Change, TrackEvent
 from pycorosync.cs_error import CsError
 from pycorosync.errors import MalformedMessage
@@ -121,8 +122,7 @@ class VotequorumService(Service):
         if self.settings.wait_for_all:
             self._set_waiting_for_all(True)
         self.recount()
-        for key in settings.READ_ONLY_KEYS:
-            cmap.set_read_only(key)
+        mark_read_only(cmap, READ_ONLY_WITH_VOTEQUORUM)
         changes = TrackEvent.ADD | TrackEvent.DELETE | TrackEvent.MODIFY | TrackEvent.PREFIX
         cmap.track("nodelist.", changes, self._on_configuration)
         cmap.track("quorum.", changes, self._on_configuration)

@@ -19,18 +19,6 @@ LOG = subsystem("VOTEQ")
 LAST_MAN_STANDING_WINDOW_MS: Final = 10000
 DEVICE_TIMEOUT_MS: Final = 10000
 DEVICE_SYNC_TIMEOUT_MS: Final = 30000
-READ_ONLY_KEYS: Final = tuple(
-    f"quorum.{name}"
-    for name in (
-        "allow_downscale",
-        "wait_for_all",
-        "last_man_standing",
-        "last_man_standing_window",
-        "expected_votes_tracking",
-        "auto_tie_breaker",
-        "auto_tie_breaker_node",
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
