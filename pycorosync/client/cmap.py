@@ -4,7 +4,6 @@ Specification: protocol/cmap.md.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import ClassVar, Final, NamedTuple
 
 from pycorosync.client.connection import LibraryError
@@ -130,19 +129,10 @@ class Cmap(DispatchingSession[Notification]):
         """The keys that begin with `prefix`, in order. Values are asked for one by one, with entry()."""
         answer = self._ask(CmapRequest.ITER_INIT, messages.KEY_REQUEST, *_name(prefix))
         handle = decode(messages.HANDLE_RESPONSE, answer).handle
-        try:
-            while True:
-                try:
-                    answer = self._ask(CmapRequest.ITER_NEXT, messages.HANDLE_REQUEST, handle)
-                except LibraryError as fault:
-                    if fault.code is CsError.NO_SECTIONS:
-                        return
-                    raise
-                item = decode(messages.ITER_NEXT_RESPONSE, answer)
-                yield Item(messages.key_of(item), _kind(item.kind), item.value_bytes)
-        finally:
-            with suppress(LibraryError):
-                self._ask(CmapRequest.ITER_FINALIZE, messages.HANDLE_REQUEST, handle)
+        request = messages.HANDLE_REQUEST
+        for answer in self._walk(CmapRequest.ITER_NEXT, CmapRequest.ITER_FINALIZE, request, handle):
+            item = decode(messages.ITER_NEXT_RESPONSE, answer)
+            yield Item(messages.key_of(item), _kind(item.kind), item.value_bytes)
 
     # --- changes
 

@@ -216,20 +216,10 @@ class Cpg(DispatchingSession[Event]):
         return self._entries(decode(messages.ITERATION_INITIALIZE_RESPONSE, answer).handle)
 
     def _entries(self, handle: int) -> Iterator[Membership]:
-        try:
-            while True:
-                try:
-                    answer = self._ask(CpgRequest.ITERATION_NEXT, messages.ITERATION_REQUEST, handle)
-                except LibraryError as fault:
-                    if fault.code is CsError.NO_SECTIONS:
-                        return
-                    raise
-                entry = decode(messages.ITERATION_NEXT_RESPONSE, answer)
-                yield Membership(_group(entry), entry.node_id, entry.pid)
-        finally:
-            # Its answer says nothing that the caller could use.
-            with suppress(LibraryError):
-                self._ask(CpgRequest.ITERATION_FINALIZE, messages.ITERATION_REQUEST, handle)
+        request = messages.ITERATION_REQUEST
+        for answer in self._walk(CpgRequest.ITERATION_NEXT, CpgRequest.ITERATION_FINALIZE, request, handle):
+            entry = decode(messages.ITERATION_NEXT_RESPONSE, answer)
+            yield Membership(_group(entry), entry.node_id, entry.pid)
 
     # --- events
 

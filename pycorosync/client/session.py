@@ -7,6 +7,7 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from struct import unpack_from
 from types import TracebackType
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar
@@ -95,6 +96,22 @@ class Session(ABC, Generic[Event]):
         if error != CsError.OK:
             raise LibraryError(CsError(error) if error in _CODES else CsError.LIBRARY)
         return response
+
+    def _walk(self, following: int, finished: int, layout: Fixed, handle: int) -> Iterator[bytes]:
+        """The answers to `following` until there are no more; then, or when the caller stops, `finished`."""
+        try:
+            while True:
+                try:
+                    answer = self._ask(following, layout, handle)
+                except LibraryError as fault:
+                    if fault.code is CsError.NO_SECTIONS:
+                        return
+                    raise
+                yield answer
+        finally:
+            # Its answer says nothing that the caller could use.
+            with suppress(LibraryError):
+                self._ask(finished, layout, handle)
 
 
 class DispatchingSession(Session[Event]):

@@ -9,18 +9,17 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final, NoReturn, TypeVar
 
 from pycorosync import COROSYNC_VERSION
-from pycorosync.client import votequorum
 from pycorosync.client.cfg import Cfg
 from pycorosync.client.cmap import Cmap, ValueType
 from pycorosync.client.connection import LibraryError
 from pycorosync.client.quorum import Model, Quorum, QuorumChanged, QuorumType, TrackFlags
-from pycorosync.client.votequorum import Info, NodeState, Votequorum, VotesInfo
+from pycorosync.client.votequorum import Info, NodeList, NodeState, Votequorum, VotesInfo
 from pycorosync.cs_error import CsError
 from pycorosync.tools.options import Options
 from pycorosync.types import NodeId, RingId
@@ -125,6 +124,15 @@ def main(arguments: list[str]) -> int:
 def _fail(text: str) -> NoReturn:
     print(text, file=sys.stderr)
     raise _Failed
+
+
+@contextmanager
+def _or_fail(to: str) -> Iterator[None]:
+    """Around a request: `to` says what it is for."""
+    try:
+        yield
+    except LibraryError as fault:
+        _fail(f"Unable to {to}: {fault.code.label}")
 
 
 # --- the command line
@@ -232,33 +240,25 @@ def _with_votes(session: _Session, what: str) -> Votequorum:
 def _set_votes(session: _Session, settings: _Settings) -> int:
     votes = _with_votes(session, "change node votes")
     node_id = session.our_node_id if settings.node_id is None else settings.node_id
-    try:
+    with _or_fail(f"set votes {settings.votes} for nodeid: {node_id}"):
         votes.set_votes(node_id, settings.votes)
-    except LibraryError as fault:
-        _fail(f"Unable to set votes {settings.votes} for nodeid: {node_id}: {fault.code.label}")
     return EXIT_OK
 
 
 def _set_expected(session: _Session, settings: _Settings) -> int:
     votes = _with_votes(session, "change expected votes")
-    try:
+    with _or_fail("set expected votes"):
         votes.set_expected_votes(settings.votes)
-    except LibraryError as fault:
-        _fail(f"Unable to set expected votes: {fault.code.label}")
     return EXIT_OK
 
 
 def _unregister_device(session: _Session, settings: _Settings) -> int:
     votes = _with_votes(session, "unregister quorum device")
-    try:
+    with _or_fail("get quorum device info"):
         info = votes.info(session.our_node_id)
-    except LibraryError as fault:
-        _fail(f"Unable to get quorum device info: {fault.code.label}")
     if Info.DEVICE_REGISTERED in info.flags:
-        try:
+        with _or_fail("unregister quorum device"):
             votes.unregister_device(info.device_name)
-        except LibraryError as fault:
-            _fail(f"Unable to unregister quorum device: {fault.code.label}")
     return EXIT_OK
 
 
@@ -269,10 +269,8 @@ def _show_nodes(session: _Session, settings: _Settings) -> int:
 
 
 def _show_status(session: _Session, settings: _Settings) -> int:
-    try:
+    with _or_fail("get cluster quorate status"):
         is_quorate = session.quorum.is_quorate()
-    except LibraryError as fault:
-        _fail(f"Unable to get cluster quorate status: {fault.code.label}")
     _track_quorum(session, TrackFlags.CURRENT)
     event = _next_quorum(session)
     with suppress(LibraryError):
@@ -303,18 +301,14 @@ _COMMANDS: Final = {"f": _unregister_device, "s": _show_status, "m": _monitor, "
 
 
 def _track_quorum(session: _Session, flags: TrackFlags) -> None:
-    try:
+    with _or_fail("start quorum status tracking"):
         session.quorum.track_start(flags)
-    except LibraryError as fault:
-        _fail(f"Unable to start quorum status tracking: {fault.code.label}")
 
 
 def _next_quorum(session: _Session) -> QuorumChanged:
     while True:
-        try:
+        with _or_fail("dispatch quorum status"):
             event = session.quorum.receive()
-        except LibraryError as fault:
-            _fail(f"Unable to dispatch quorum status: {fault.code.label}")
         if isinstance(event, QuorumChanged):
             return event
 
@@ -326,21 +320,17 @@ def _track_votes(session: _Session, flags: TrackFlags) -> None:
             # Compatibility: without a provider corosync's tool uses a handle that it never opened.
             _fail(f"Unable to start votequorum status tracking: {CsError.BAD_HANDLE.label}")
         return
-    try:
+    with _or_fail("start votequorum status tracking"):
         session.votes.track_start(flags)
-    except LibraryError as fault:
-        _fail(f"Unable to start votequorum status tracking: {fault.code.label}")
     _take_node_lists(session.votes, session)
 
 
 def _take_node_lists(votes: Votequorum, session: _Session) -> None:
     """A node list has been sent before the quorum event that it belongs to."""
-    try:
+    with _or_fail("dispatch votequorum status"):
         while (event := votes.receive(0)) is not None:
-            if isinstance(event, votequorum.NodeList):
+            if isinstance(event, NodeList):
                 session.representative = event.ring_id.representative
-    except LibraryError as fault:
-        _fail(f"Unable to dispatch votequorum status: {fault.code.label}")
 
 
 # --- output

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any, ClassVar, cast
 
 import pytest
@@ -158,7 +159,7 @@ def test_what_is_nothing_to_tell_does_not_make_a_timeout_longer(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(100, 1000, 2))
-    monkeypatch.setattr(session.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(session, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     plain, connection = connect(*[NOTHING_TO_TELL] * 3)
     assert plain.receive(5) is None
     assert connection.timeouts == [5, 3, 1, 0]
