@@ -44,6 +44,9 @@ compat: prepare $(VENV)/installed  ## all tests against real corosync, the long 
 hostile: prepare $(VENV)/installed  ## hostile local clients
 	$(RUN) -m pytest -c compat-tests/pytest.ini -v -s compat-tests/hostile
 
+sim: $(VENV)/installed  ## whole clusters in virtual time, lives made up at random (SEEDS=n SEED=first)
+	$(RUN) -m tests.simulator.chaos $(or $(SEED),1) $(or $(SEEDS),$(if $(SEED),1,100))
+
 demo: prepare $(VENV)/installed  ## Debian's Pacemaker on this daemon, on a host in namespaces
 	cd compat-tests && $(RUN) -m demo
 

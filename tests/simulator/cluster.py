@@ -151,6 +151,8 @@ class Cluster:
         self.setup = setup or self.setup
         self.config_version += 1
         self.text = self.setup.text(self.config_version)
+        for host in self.hosts.values():
+            host.text = self.text
         daemon = self.daemon(node_id)
         Reloader(daemon, next(self._pids)).reload()
 
@@ -231,6 +233,10 @@ class Cluster:
         return self.run_until(
             lambda: self.formed(*wanted), within_ms or self.patience_ms, f"one ring of {wanted}"
         )
+
+    def form_without(self, *node_ids: NodeId) -> int:
+        """One ring of those that are up, but for these."""
+        return self.form(*(node_id for node_id in self.alive if node_id not in node_ids))
 
     def quiesce(self) -> None:
         """Wait until all that clients were told to do is done and delivered."""

@@ -106,9 +106,9 @@ class Daemon:
         self._flow: dict[int, int] = {}
         self._stalled: set[int] = set()
         cluster = host.cluster
-        configuration = load(cluster.text, "corosync.conf", host=host.facts())
+        configuration = load(host.text, "corosync.conf", host=host.facts())
         rng = random.Random(f"{cluster.seed} {host.node_id} {life}")
-        self.node = Node(configuration, host.stored_ring_seq, rng, rng.randbytes)
+        self.node: Node = Node(configuration, host.stored_ring_seq, rng, rng.randbytes)
         stats = StatsMap()
         self.node.add_stats(stats)
         now_ns = self.clock()
@@ -180,7 +180,9 @@ class Daemon:
         self._put_on_wire(Kind.DATA, output.link, output.address, payloads)
 
     def _put_on_wire(self, kind: Kind, link: int, to: Any, payloads: list[bytes]) -> None:
-        if max(map(len, payloads)) + IP_AND_UDP > MTU:
+        # With udp and udpu the kernel cuts what is too long; knet forbids it.
+        knet = self.host.cluster.setup.transport == "knet"
+        if knet and max(map(len, payloads)) + IP_AND_UDP > MTU:
             self.node.on_send_error(link, to, kind, errno.EMSGSIZE, MTU, self.clock())
             return
         self.host.cluster.network.send(self.host.node_id, link, to, payloads)
@@ -208,8 +210,7 @@ class Daemon:
             self.host.cluster.on_ready(self)
 
     def _read_configuration(self, _output: ReadConfiguration) -> None:
-        cluster, host = self.host.cluster, self.host
-        files = ConfigurationFiles(cluster.text.encode(), "corosync.conf", host.facts(), ())
+        files = ConfigurationFiles(self.host.text.encode(), "corosync.conf", self.host.facts(), ())
         self.node.reload(files, self.clock())
 
     def _stop(self, output: StopDaemon) -> None:
@@ -267,6 +268,7 @@ class SimulatedHost:
         self.daemon: Daemon | None = None
         self.stored_ring_seq = 0
         self.stored_votes = 0
+        self.text = cluster.text  # of corosync.conf
         self.lives = 0
         self.wipes = 0
         self.paused = False
