@@ -58,7 +58,7 @@ def make_setup(rng: random.Random) -> Setup:
     if rng.random() < 0.1:
         totem.append(("window_size", "20"))
     quorum: list[tuple[str, str]] = []
-    nodes = rng.choice((2, 3, 3, 3, 4, 4, 5, 6))
+    nodes = rng.choice((2, 3, 3, 3, 4, 4, 5, 6, 9))
     if rng.random() < 0.2:
         quorum.append(("auto_tie_breaker", "1"))
     if rng.random() < 0.2:
@@ -106,6 +106,9 @@ class Chaos:
         self._weights = [weight for weight, _ in kept]
         self._actions = [action for _, action in kept]
         self._pace_ms = self.rng.choice((100, 300, 800))
+        # Trouble in the middle of a synchronization.
+        self._at_rings = self.rng.choice((0.0, 0.05, 0.3))
+        self.cluster.on_new_ring = self._on_new_ring
 
     def run(self) -> None:
         """Raises AssertionError when something is wrong."""
@@ -132,11 +135,22 @@ class Chaos:
         self.rng.choices(self._actions, self._weights)[0]()
         self.cluster.schedule.after(int(self.rng.expovariate(1 / self._pace_ms) * MS), self._act)
 
+    def _on_new_ring(self) -> None:
+        if not self.peaceful and self.rng.random() < self._at_rings:
+            action = self.rng.choice((self._crash, self._partition, self._heal, self._pause, self._connect))
+            delay_us = self.rng.choice((0, 100, 400, 1000, 3000, 50_000))
+            self.cluster.schedule.after(self.rng.randrange(1, 2 + delay_us) * US, self._strike, action)
+
+    def _strike(self, action: Callable[[], None]) -> None:
+        if not self.peaceful:
+            action()
+
     def _make_peace(self) -> None:
         cluster = self.cluster
         cluster.heal()
         for host in cluster.hosts.values():
             host.slowness = 1
+            host.fuse = None
             host.resume()
             host.start()
 
@@ -193,6 +207,9 @@ class Chaos:
 
     def _crash(self) -> None:
         host = self.cluster.hosts[self._somebody()]
+        if self.rng.random() < 0.4:
+            host.fuse = self.rng.randrange(1, 100)
+            return
         host.crash()
         if self.rng.random() < 0.1:
             host.wipe()
@@ -308,6 +325,8 @@ def main() -> int:
                 report if len(failed) <= int(os.environ.get("SIM_REPORTS", "3")) else report.splitlines()[0]
             )
             print(report.splitlines()[-1], flush=True)
+        if (seed - options.seed + 1) % 25 == 0:
+            print(f"{seed - options.seed + 1} seeds, failed: {failed}", flush=True)
     wall = time.monotonic() - begin
     print(f"{options.count} seeds in {wall:.1f} s, failed: {failed}")
     return 1 if failed else 0

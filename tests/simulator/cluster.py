@@ -79,6 +79,7 @@ class Cluster:
         self.cpg_clients: list[CpgClient] = []
         self.watchers: dict[NodeId, QuorumWatcher] = {}
         self.decisions: list[tuple[NodeId, RingKey, bool, tuple[NodeId, ...]]] = []
+        self.on_new_ring: Callable[[], None] = lambda: None
         self._pids = count(1001)
         for node_id in range(1, self.setup.nodes + 1):
             drift = self.setup.drift_ppm and self.rng.randrange(-self.setup.drift_ppm, self.setup.drift_ppm)
@@ -107,6 +108,8 @@ class Cluster:
     def on_ring(self, host: SimulatedHost, start: SyncStart) -> RingKey:
         """A ring's name determines its members, everywhere and for ever."""
         key = self.ring_key(start.ring_id)
+        if key not in self.rings:
+            self.on_new_ring()
         known = self.rings.setdefault(key, start.members)
         assert known == start.members, f"ring {start.ring_id} has {known} and {start.members}"
         assert host.node_id in start.members

@@ -170,6 +170,8 @@ class Daemon:
         while self.node.outputs:
             outputs, self.node.outputs = self.node.outputs, []
             for output in outputs:
+                if self.host.fuse_burns():
+                    return
                 ACTIONS[type(output)](self, output)
 
     def _send(self, output: SendDatagram) -> None:
@@ -273,6 +275,7 @@ class SimulatedHost:
         self.wipes = 0
         self.paused = False
         self.slowness = 1  # how many times longer everything takes
+        self.fuse: int | None = None  # crash before so many more outputs have been carried out
         self.lives_traced: list[NodeTrace] = []
         self.wake_ns: int | None = None
         self._offset_ns = offset_ns
@@ -353,7 +356,17 @@ class SimulatedHost:
         self.cluster.log.add(f"crash of node {self.node_id}")
         self.daemon.alive = False
         self.daemon.clients.clear()
-        self.daemon = self.wake_ns = None
+        self.daemon = self.wake_ns = self.fuse = None
+
+    def fuse_burns(self) -> bool:
+        """Whether the daemon crashes now, between one output and the next."""
+        if self.fuse is None or self.daemon is None:
+            return False
+        self.fuse -= 1
+        if self.fuse > 0:
+            return False
+        self.crash()
+        return True
 
     def stop(self, *, leave: bool = True) -> None:
         """An orderly end, as by SIGTERM."""
