@@ -14,10 +14,9 @@ from typing import Final, NamedTuple, NoReturn
 from pycorosync.client.cmap import Cmap, CmapMap, Entry, Notification, TrackEvent, Value, ValueType
 from pycorosync.client.connection import LibraryError
 from pycorosync.cs_error import CsError
-from pycorosync.tools.common import run_tool
+from pycorosync.tools.common import EXIT_FAILURE, EXIT_SUCCESS, run_tool
 from pycorosync.tools.options import Options
 
-EXIT_OK, EXIT_FAILURE = 0, 1
 LETTERS: Final = "m:hqgsdDtTbp:C:"
 ATTEMPTS_MAX: Final = 10
 RETRY_S: Final = 1.0
@@ -149,7 +148,7 @@ def main(arguments: list[str]) -> int:
         settings = _read_options(arguments)
         if settings is None:
             _out(HELP + "\n")
-            return EXIT_OK
+            return EXIT_SUCCESS
         if not settings.keys and settings.action.needs_keys:
             _fail("Expected key after options")
         with _connect(settings.map) as cmap:
@@ -211,7 +210,7 @@ def _connect(which: CmapMap) -> Cmap:
 def _show(cmap: Cmap, settings: _Settings) -> int:
     """Compatibility: a failure only if none of the prefixes had a key."""
     without_result = sum(not _show_prefix(cmap, prefix, settings) for prefix in settings.keys or [""])
-    return EXIT_FAILURE if without_result >= max(1, len(settings.keys)) else EXIT_OK
+    return EXIT_FAILURE if without_result >= max(1, len(settings.keys)) else EXIT_SUCCESS
 
 
 def _show_prefix(cmap: Cmap, prefix: str, settings: _Settings) -> bool:
@@ -242,7 +241,7 @@ def _get(cmap: Cmap, settings: _Settings) -> int:
         except LibraryError as fault:
             _fail(f"Can't get key {key}. Error {fault.code.label}")
         _show_key(cmap, key, kind, settings)
-    return EXIT_OK
+    return EXIT_SUCCESS
 
 
 def _show_key(cmap: Cmap, key: str, kind: ValueType, settings: _Settings) -> None:
@@ -298,7 +297,7 @@ def _set(cmap: Cmap, settings: _Settings) -> int:
     if len(settings.keys) < 3:
         _fail("At least 3 parameters are expected for set")
     _set_key(cmap, *settings.keys[:3])
-    return EXIT_OK
+    return EXIT_SUCCESS
 
 
 def _set_key(cmap: Cmap, key: str, type_name: str, text: str) -> None:
@@ -394,7 +393,7 @@ def _delete(cmap: Cmap, settings: _Settings) -> int:
     for key in settings.keys:
         if not _delete_key(cmap, key):
             return EXIT_FAILURE
-    return EXIT_OK
+    return EXIT_SUCCESS
 
 
 def _delete_key(cmap: Cmap, key: str) -> bool:
@@ -409,7 +408,7 @@ def _delete_key(cmap: Cmap, key: str) -> bool:
 def _delete_prefixes(cmap: Cmap, settings: _Settings) -> int:
     for prefix in settings.keys:
         _delete_prefix(cmap, prefix)
-    return EXIT_OK
+    return EXIT_SUCCESS
 
 
 def _delete_prefix(cmap: Cmap, prefix: str) -> None:
@@ -427,7 +426,7 @@ def _load(cmap: Cmap, settings: _Settings) -> int:
         pass
     except OSError as fault:
         _err(f"Couldn't open file.: {fault.strerror}")
-    return EXIT_OK
+    return EXIT_SUCCESS
 
 
 def _load_line(cmap: Cmap, line: str) -> None:
@@ -450,7 +449,7 @@ def _clear(cmap: Cmap, settings: _Settings) -> int:
     """Compatibility: nobody asks whether it worked."""
     with suppress(LibraryError):
         cmap.set(f"stats.clear.{settings.clear}", ValueType.UINT32, 1)
-    return EXIT_OK
+    return EXIT_SUCCESS
 
 
 # --- watching
@@ -467,7 +466,7 @@ def _track(cmap: Cmap, settings: _Settings) -> int:
             _fail(f"Failed to add tracking function. Error {fault.code.label}")
     _out('Type "q" to finish\n')
     _watch(cmap)
-    return EXIT_OK
+    return EXIT_SUCCESS
 
 
 def _show_change(change: Notification, settings: _Settings) -> None:

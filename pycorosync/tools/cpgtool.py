@@ -9,11 +9,10 @@ from typing import Final, NoReturn, Protocol
 from pycorosync.client.cfg import Cfg
 from pycorosync.client.connection import LibraryError
 from pycorosync.client.cpg import Cpg, Iteration, Membership
-from pycorosync.tools.common import run_tool
+from pycorosync.tools.common import EXIT_FAILURE, EXIT_SUCCESS, run_tool
 from pycorosync.tools.options import Options
 from pycorosync.types import NodeId
 
-EXIT_OK, EXIT_FAILURE = 0, 1
 LETTERS: Final = "hd:ne"
 HELP: Final = """{program} [-d delimiter] [-e] [-n] [-h]
 
@@ -62,7 +61,7 @@ def main(arguments: list[str]) -> int:
                 settings.escape = False
             case "h":
                 _write(HELP.format(program=os.path.basename(sys.argv[0])).encode())
-                return EXIT_OK
+                return EXIT_SUCCESS
             case _:
                 return EXIT_FAILURE
     try:
@@ -89,7 +88,7 @@ def _show_names(cpg: Cpg, settings: _Settings) -> int:
             _write(shown_name(entry.group, settings.escape) + (settings.delimiter or b"\n"))
     if settings.delimiter:
         _write(b"\n")
-    return EXIT_OK
+    return EXIT_SUCCESS
 
 
 def _show_members(cpg: Cpg, cfg: Addresses, settings: _Settings) -> int:
@@ -112,7 +111,7 @@ def _show_members(cpg: Cpg, cfg: Addresses, settings: _Settings) -> int:
             _write(_member_line(cfg, entry))
     except LibraryError as fault:
         return _fail(f"cpg iteration error {fault.code:d}")
-    return EXIT_OK
+    return EXIT_SUCCESS
 
 
 def _member_line(cfg: Addresses, entry: Membership) -> bytes:

@@ -5,7 +5,6 @@ Exit status: 0 done, and quorate if that was asked; 2 not quorate; 1 error.
 
 import os
 import re
-import signal
 import socket
 import sys
 import time
@@ -21,11 +20,12 @@ from pycorosync.client.connection import LibraryError
 from pycorosync.client.quorum import Model, Quorum, QuorumChanged, QuorumType, TrackFlags
 from pycorosync.client.votequorum import Info, NodeList, NodeState, Votequorum, VotesInfo
 from pycorosync.cs_error import CsError
+from pycorosync.tools.common import EXIT_FAILURE, EXIT_SUCCESS, UINT32_MAX, complain, number, run_tool
 from pycorosync.tools.options import Options
 from pycorosync.types import NodeId, RingId
 
-EXIT_OK, EXIT_FAILURE, EXIT_NOT_QUORATE = 0, 1, 2
-INT_MAX, UINT_MAX = 0x7FFFFFFF, 0xFFFFFFFF
+EXIT_NOT_QUORATE: Final = 2
+INT_MAX: Final = 2**31 - 1
 LETTERS: Final = "VHaslpmfe:v:hin:o:"
 USAGE: Final = """\
 usage: 
@@ -60,7 +60,6 @@ FLAG_WORDS: Final = (
     (Info.DEVICE_REGISTERED, "Qdevice"),
 )
 _KEY_OF_ID: Final = re.compile(r"nodelist\.node\.([0-9]+)\.nodeid")
-_NUMBER: Final = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+")
 _NAME_MAX: Final = 254
 
 
@@ -99,12 +98,9 @@ class _Session:
     names: dict[NodeId, str] = field(default_factory=dict)
 
 
-def run() -> int:
+def run() -> NoReturn:
     """The command."""
-    # Like any C program: a reader that has gone, or ^C, ends it without a word.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    return main(sys.argv[1:])
+    run_tool(main)
 
 
 def main(arguments: list[str]) -> int:
@@ -112,7 +108,7 @@ def main(arguments: list[str]) -> int:
     try:
         settings = _read_options(arguments)
         if settings is None:
-            return EXIT_OK
+            return EXIT_SUCCESS
         with ExitStack() as stack:
             return settings.command(_connect(stack), settings)
     except _Failed:
@@ -122,7 +118,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _fail(text: str) -> NoReturn:
-    print(text, file=sys.stderr)
+    complain(text)
     raise _Failed
 
 
@@ -160,7 +156,7 @@ def _read_options(arguments: list[str]) -> _Settings | None:
                 settings.command = _set_expected
             case "n":
                 what = "The nodeid was not valid, try a positive number"
-                settings.node_id = _number(argument, 1, UINT_MAX, what)
+                settings.node_id = _number(argument, 1, UINT32_MAX, what)
             case "v":
                 what = "New votes value was not valid, try a positive number or zero"
                 settings.votes = _number(argument, 0, INT_MAX, what)
@@ -182,10 +178,10 @@ def _read_options(arguments: list[str]) -> _Settings | None:
 
 
 def _number(text: str, lowest: int, highest: int, otherwise: str) -> int:
-    """A number as strtoll reads it."""
-    if not _NUMBER.fullmatch(text) or not lowest <= int(text) <= highest:
+    found = number(text, lowest, highest)
+    if found is None:
         _fail(otherwise)
-    return int(text)
+    return found
 
 
 # --- the services
@@ -242,14 +238,14 @@ def _set_votes(session: _Session, settings: _Settings) -> int:
     node_id = session.our_node_id if settings.node_id is None else settings.node_id
     with _or_fail(f"set votes {settings.votes} for nodeid: {node_id}"):
         votes.set_votes(node_id, settings.votes)
-    return EXIT_OK
+    return EXIT_SUCCESS
 
 
 def _set_expected(session: _Session, settings: _Settings) -> int:
     votes = _with_votes(session, "change expected votes")
     with _or_fail("set expected votes"):
         votes.set_expected_votes(settings.votes)
-    return EXIT_OK
+    return EXIT_SUCCESS
 
 
 def _unregister_device(session: _Session, settings: _Settings) -> int:
@@ -259,13 +255,13 @@ def _unregister_device(session: _Session, settings: _Settings) -> int:
     if Info.DEVICE_REGISTERED in info.flags:
         with _or_fail("unregister quorum device"):
             votes.unregister_device(info.device_name)
-    return EXIT_OK
+    return EXIT_SUCCESS
 
 
 def _show_nodes(session: _Session, settings: _Settings) -> int:
     _track_quorum(session, TrackFlags.CURRENT)
     _show_members(session, settings, _next_quorum(session))
-    return EXIT_OK
+    return EXIT_SUCCESS
 
 
 def _show_status(session: _Session, settings: _Settings) -> int:
@@ -277,7 +273,7 @@ def _show_status(session: _Session, settings: _Settings) -> int:
         session.quorum.track_stop()
     _track_votes(session, TrackFlags.CURRENT)
     _show_everything(session, settings, is_quorate, event)
-    return EXIT_OK if is_quorate else EXIT_NOT_QUORATE
+    return EXIT_SUCCESS if is_quorate else EXIT_NOT_QUORATE
 
 
 def _monitor(session: _Session, settings: _Settings) -> int:
@@ -466,8 +462,8 @@ def _node_name(session: _Session, settings: _Settings, node_id: NodeId) -> str:
         return ""
     shown = len(addresses) if settings.all_addresses else 1
     # Compatibility: a name stands in the place of the first address.
-    for number, address in list(enumerate(addresses[:shown]))[1 if name else 0 :]:
-        name += (", " if number else "") + _resolved(address, settings.numeric)
+    for place, address in list(enumerate(addresses[:shown]))[1 if name else 0 :]:
+        name += (", " if place else "") + _resolved(address, settings.numeric)
     return name
 
 

@@ -310,7 +310,10 @@ def test_votes_of_this_node_or_another(tool: Tool) -> None:
     assert tool(State(), "-n 99 -v 1") == (1, "", error)
 
 
-@pytest.mark.parametrize("number", ["", "1x", "0x1", "1_0", "٣", "2147483648", "--1", "1 "])
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param("9" * 5000, id="many digits"), "", "1x", "0x1", "1_0", "٣", "2147483648", "--1", "1 "],
+)
 def test_numbers_are_read_as_strtoll_does(number: str) -> None:
     with pytest.raises(quorumtool._Failed):
         quorumtool._number(number, 0, quorumtool.INT_MAX, "no")
