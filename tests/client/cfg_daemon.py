@@ -1,6 +1,5 @@
 """A cfg service in place of a daemon: what the client library and the tool talk to in tests."""
 
-import os
 from collections import deque
 
 from pycorosync.client.connection import LibraryError
@@ -8,6 +7,7 @@ from pycorosync.cs_error import CsError
 from pycorosync.services.cfg.service import CfgService
 from pycorosync.services.outputs import Multicast, ReadConfiguration, Respond, SendEvent, StopDaemon
 from pycorosync.services.service import REQUEST_HEADER, ClientInfo
+from tests.client.stand_in import Inbox
 from tests.services.cfg.fakes import FakeTransport, view
 
 NOW_NS = 1_000_000_000
@@ -55,17 +55,15 @@ class FakeDaemon:
                         self.stopped.append(output)
 
 
-class FakeConnection:
+class FakeConnection(Inbox):
     """A client's end."""
 
     def __init__(self, daemon: FakeDaemon, client: int, name: str) -> None:
+        super().__init__()
         self.name = name
         self.responses: deque[bytes] = deque()
-        self.closed = False
         self._daemon = daemon
         self._client = client
-        self._events: deque[bytes] = deque()
-        self._reader, self._writer = os.pipe()
 
     def request(self, message: bytes) -> bytes:
         header = REQUEST_HEADER.decode(message)
@@ -81,24 +79,7 @@ class FakeConnection:
                 self._daemon.pump()
         return self.responses.popleft()
 
-    def arrived(self, event: bytes) -> None:
-        self._events.append(event)
-        os.write(self._writer, b"x")
-
-    def fileno(self) -> int:
-        return self._reader
-
-    def receive_event(self, timeout_s: float | None = None) -> bytes | None:
-        if not self._events:
-            if timeout_s is None:
-                raise LibraryError(CsError.LIBRARY)
-            return None
-        os.read(self._reader, 1)
-        return self._events.popleft()
-
     def close(self) -> None:
         if not self.closed:
-            self.closed = True
             self._daemon.service.on_client_gone(self._client, NOW_NS)
-            os.close(self._reader)
-            os.close(self._writer)
+        super().close()

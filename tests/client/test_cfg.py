@@ -1,16 +1,15 @@
 """The Python library of the cfg service (pycorosync/client/cfg.py)."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
 from pycorosync.client import session
 from pycorosync.client.cfg import Cfg, Interface, ShutdownFlag, ShutdownRequested
-from pycorosync.client.connection import LibraryError
 from pycorosync.cs_error import CsError
 from pycorosync.services.outputs import StopDaemon
 from tests.client.cfg_daemon import FakeDaemon
+from tests.client.stand_in import error_of
 from tests.services.cfg.fakes import FakeTransport
 
 
@@ -19,12 +18,6 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> FakeDaemon:
     made = FakeDaemon()
     monkeypatch.setattr(session, "Connection", made.connect)
     return made
-
-
-def error_of(call: Callable[[], object]) -> CsError:
-    with pytest.raises(LibraryError) as caught:
-        call()
-    return caught.value.code
 
 
 def test_it_connects_to_cfg_and_hangs_up(daemon: FakeDaemon) -> None:

@@ -1,17 +1,16 @@
 """The Python library of the maps (pycorosync/client/cmap.py)."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
 from pycorosync.client import session
 from pycorosync.client.cmap import Cmap, CmapMap, Entry, Item, Notification, TrackEvent, ValueType
-from pycorosync.client.connection import LibraryError
 from pycorosync.cs_error import CsError
 from pycorosync.services.cmap import messages
 from pycorosync.services.cmap.messages import CmapRequest
 from tests.client.cmap_daemon import FakeDaemon
+from tests.client.stand_in import error_of
 
 
 @pytest.fixture
@@ -19,12 +18,6 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> FakeDaemon:
     made = FakeDaemon()
     monkeypatch.setattr(session, "Connection", made.connect)
     return made
-
-
-def error_of(call: Callable[[], object]) -> CsError:
-    with pytest.raises(LibraryError) as caught:
-        call()
-    return caught.value.code
 
 
 def test_it_connects_to_cmap_and_hangs_up(daemon: FakeDaemon) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -25,6 +24,7 @@ from pycorosync.cs_error import CsError
 from pycorosync.services.cpg import messages
 from pycorosync.services.cpg.messages import FRAGMENT_MAX, CpgRequest, CpgResponse, Part
 from tests.client.cpg_daemon import FakeDaemon
+from tests.client.stand_in import error_of
 from tests.vectors import vectors
 
 ME = Member(1, os.getpid())
@@ -36,12 +36,6 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> FakeDaemon:
     monkeypatch.setattr(session, "Connection", made.connect)
     monkeypatch.setattr("pycorosync.client.cpg.time.sleep", lambda _: None)
     return made
-
-
-def error_of(call: Callable[[], object]) -> CsError:
-    with pytest.raises(LibraryError) as caught:
-        call()
-    return caught.value.code
 
 
 def test_without_a_daemon(daemon: FakeDaemon) -> None:

@@ -1,15 +1,12 @@
 """The quorum library against the quorum service, without sockets between them."""
 
 import asyncio
-import socket
-from collections import deque
 from itertools import islice
 from typing import cast
 
 import pytest
 
 from pycorosync.client import quorum, session
-from pycorosync.client.connection import LibraryError
 from pycorosync.client.quorum import Model, NodeListChanged, Quorum, QuorumChanged, QuorumType, TrackFlags
 from pycorosync.cmap.store import Store
 from pycorosync.cs_error import CsError
@@ -17,18 +14,17 @@ from pycorosync.services.outputs import Respond, SendEvent
 from pycorosync.services.quorum.service import QuorumService
 from pycorosync.services.service import ClientInfo, NodeView, SyncStart, Transport
 from pycorosync.types import RingId
+from tests.client.stand_in import Inbox, error_of
 
 RING = RingId(1, 0x10)
 
 
-class Joined:
+class Joined(Inbox):
     """Stands in for Connection; every client is number 1."""
 
     def __init__(self, service: QuorumService) -> None:
+        super().__init__()
         self.service = service
-        self.events: deque[bytes] = deque()
-        self.ours, self.theirs = socket.socketpair()
-        self.closed = False
         service.on_client(ClientInfo(1, 3, 1, 0, 0), 0)
 
     def __call__(self, name: str) -> "Joined":
@@ -45,25 +41,8 @@ class Joined:
         outputs, self.service.outputs = self.service.outputs, []
         for output in outputs:
             if isinstance(output, SendEvent):
-                self.events.append(bytes(output.head) + bytes(output.body))
-                self.theirs.send(b"\0")
+                self.arrived(bytes(output.head) + bytes(output.body))
         return [bytes(output.payload) for output in outputs if isinstance(output, Respond)]
-
-    def receive_event(self, timeout_s: float | None) -> bytes | None:
-        if not self.events:
-            if timeout_s is None:
-                raise LibraryError(CsError.LIBRARY)  # waiting for ever: only the daemon's end helps
-            return None
-        self.ours.recv(1)
-        return self.events.popleft()
-
-    def fileno(self) -> int:
-        return self.ours.fileno()
-
-    def close(self) -> None:
-        self.closed = True
-        self.ours.close()
-        self.theirs.close()
 
 
 @pytest.fixture
@@ -116,9 +95,7 @@ def test_model_0_does_not_know_the_representative(joined: Joined) -> None:
 def test_refusals(joined: Joined) -> None:
     with Quorum() as library:
         library.track_start()
-        with pytest.raises(LibraryError) as refused:
-            library.track_start()
-        assert refused.value.code is CsError.EXIST
+        assert error_of(library.track_start) is CsError.EXIST
 
 
 def test_events_async(joined: Joined) -> None:
@@ -145,11 +122,11 @@ def test_events_that_are_cut_short(joined: Joined, cut: int) -> None:
         joined.service.sync_init(SyncStart(RING, (1,), (1,)), 0)
         joined.service.sync_activate(0)
         joined.collect()
-    with pytest.raises(LibraryError) as refused:
-        quorum.event_of(joined.events[0][:cut])
-    assert refused.value.code is CsError.LIBRARY
+        event = joined.receive_event(0)
+    assert event is not None
+    assert error_of(lambda: quorum.event_of(event[:cut])) is CsError.LIBRARY
 
 
 def test_unknown_event() -> None:
-    with pytest.raises(LibraryError):
-        quorum.event_of((99).to_bytes(4, "little") + bytes(60))
+    event = (99).to_bytes(4, "little") + bytes(60)
+    assert error_of(lambda: quorum.event_of(event)) is CsError.LIBRARY

@@ -12,7 +12,7 @@ from construct import Int8ul, Int32ul, Struct
 from pycorosync.client import session
 from pycorosync.client.cfg import Cfg
 from pycorosync.client.cmap import Cmap
-from pycorosync.client.connection import Connection, LibraryError
+from pycorosync.client.connection import Connection
 from pycorosync.client.cpg import Cpg, Message
 from pycorosync.client.quorum import Quorum
 from pycorosync.client.session import DispatchingSession, Session, cut, decode, node_ids, records, text_of
@@ -20,6 +20,7 @@ from pycorosync.client.votequorum import Votequorum
 from pycorosync.cs_error import CsError
 from pycorosync.services.service import REQUEST_HEADER, REQUEST_HEADER_LAYOUT, RESPONSE_HEADER
 from pycorosync.wire.fixed import Fixed
+from tests.client.stand_in import Inbox, error_of
 from tests.daemon.served import Served, served
 
 ODD = Fixed("Odd", Struct("header" / REQUEST_HEADER_LAYOUT, "flag" / Int8ul))
@@ -27,43 +28,24 @@ WORD = Fixed("Word", Struct("value" / Int32ul))
 NOTHING_TO_TELL = b"-"
 
 
-class Scripted:
+class Scripted(Inbox):
     """Stands in for a connection: answers every request with `code`, and has the events that it is given."""
 
     def __init__(self, *events: bytes) -> None:
+        super().__init__()
         self.requests: list[bytes] = []
         self.code = int(CsError.OK)
         self.timeouts: list[float | None] = []
-        self.closed = 0
-        self._events = list(events)
-        self._reader, self._writer = os.pipe()
-        os.write(self._writer, b"x" * len(events))
+        for event in events:
+            self.arrived(event)
 
     def request(self, message: bytes) -> bytes:
         self.requests.append(message)
         return RESPONSE_HEADER.encode(0, RESPONSE_HEADER.size, self.code)
 
-    def add(self, event: bytes) -> None:
-        self._events.append(event)
-        os.write(self._writer, b"x")
-
     def receive_event(self, timeout_s: float | None = None) -> bytes | None:
         self.timeouts.append(timeout_s)
-        if self._events:
-            os.read(self._reader, 1)
-            return self._events.pop(0)
-        if timeout_s is None:
-            raise LibraryError(CsError.LIBRARY)  # only the daemon's end would wake us
-        return None
-
-    def fileno(self) -> int:
-        return self._reader
-
-    def close(self) -> None:
-        self.closed += 1
-        if self.closed == 1:
-            os.close(self._reader)
-            os.close(self._writer)
+        return super().receive_event(timeout_s)
 
 
 class Plain(DispatchingSession[bytes]):
@@ -115,12 +97,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
 
 
 Connect = Callable[..., tuple[Plain, Scripted]]
-
-
-def error_of(call: Callable[[], object]) -> CsError:
-    with pytest.raises(LibraryError) as caught:
-        call()
-    return caught.value.code
 
 
 # --- questions
@@ -197,14 +173,14 @@ def test_the_event_loop_is_not_woken_for_what_nobody_waits_for(connect: Connect)
     async def watch() -> list[bytes]:
         loop = asyncio.get_running_loop()
         seen: list[bytes] = []
-        loop.call_soon(connection.add, b"a")
+        loop.call_soon(connection.arrived, b"a")
         async for event in plain.events_async():
             seen.append(event)
             assert not loop.remove_reader(plain.fileno())  # there was none
             if len(seen) == 2:
                 break
-            loop.call_soon(connection.add, NOTHING_TO_TELL)
-            loop.call_soon(connection.add, b"b")
+            loop.call_soon(connection.arrived, NOTHING_TO_TELL)
+            loop.call_soon(connection.arrived, b"b")
         return seen
 
     plain, connection = connect()
@@ -236,7 +212,7 @@ def test_a_session_is_closed_behind_its_block_whatever_happens(connect: Connect)
 
     with pytest.raises(KeyError):
         fail()
-    assert connection.closed == 1
+    assert connection.closed
 
 
 # --- over real connections
