@@ -110,6 +110,7 @@ class Node:
         self._clients_allowed = False
         self._loopback: deque[Any] = deque()
         self._overdue: deque[tuple[bytes, bytes]] = deque()
+        self._after_sync: deque[tuple[bytes, bytes]] = deque()  # what belongs behind the messages that wait
         self._sent: dict[int, int] = {}  # by executive message id, since the last publication
         self._received: dict[int, int] = {}
         self._flow_levels: dict[ServiceId, int] = {}
@@ -235,6 +236,15 @@ class Node:
         service = self.services[info.service_id]
         service.on_client_gone(info.client, now_ns)
         self._stats.refresh()
+        if self.view.synchronizing:
+            # Compatibility: corosync sends it with the synchronization's messages, so that it overtakes those
+            # of the client that still wait: even its join, which leaves a member that nobody is.
+            outputs, service.outputs = service.outputs, []
+            for output in outputs:
+                if type(output) is Multicast:
+                    self._after_sync.append((bytes(output.head), bytes(output.body)))
+                else:
+                    service.outputs.append(output)
         self._collect(service, now_ns)
 
     def on_request(
@@ -452,6 +462,8 @@ class Node:
         if change.kind is totem.MembershipKind.TRANSITIONAL:
             # Not before: the old ring's last messages may have completed a synchronization.
             self._packer.begin_sync()
+            self._after_sync += self._overdue
+            self._overdue.clear()
             self._synchronizer.on_transitional(change.members)
             return
         self.view.members = change.members
@@ -498,6 +510,8 @@ class Node:
         self.view.synchronizing = False
         self._packer.end_sync()
         self._unpacker.end_sync()
+        while self._after_sync:
+            self._multicast(*self._after_sync.popleft())
         self._clients_allowed = True
         self._set_flow_control()
         self.outputs.append(Ready())

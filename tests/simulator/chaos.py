@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Final
 
 from pycorosync.types import NodeId
-from tests.simulator.checkers import check
+from tests.simulator.checkers import check, check_one_quorate
 from tests.simulator.clients import CpgClient
 from tests.simulator.cluster import GROUPS, Cluster, Setup
 from tests.simulator.network import MS, US
@@ -109,6 +109,7 @@ class Chaos:
         # Trouble in the middle of a synchronization.
         self._at_rings = self.rng.choice((0.0, 0.05, 0.3))
         self.cluster.on_new_ring = self._on_new_ring
+        self.cluster.on_quorum = lambda: check_one_quorate(self.cluster)
 
     def run(self) -> None:
         """Raises AssertionError when something is wrong."""
@@ -130,6 +131,7 @@ class Chaos:
             self.cluster.schedule.after(delay_ms * MS, self.cluster.hosts[node_id].start)
 
     def _act(self) -> None:
+        check_one_quorate(self.cluster)
         if self.peaceful:
             return
         self.rng.choices(self._actions, self._weights)[0]()

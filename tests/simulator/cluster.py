@@ -80,6 +80,7 @@ class Cluster:
         self.watchers: dict[NodeId, QuorumWatcher] = {}
         self.decisions: list[tuple[NodeId, RingKey, bool, tuple[NodeId, ...]]] = []
         self.on_new_ring: Callable[[], None] = lambda: None
+        self.on_quorum: Callable[[], None] = lambda: None
         self._pids = count(1001)
         for node_id in range(1, self.setup.nodes + 1):
             drift = self.setup.drift_ppm and self.rng.randrange(-self.setup.drift_ppm, self.setup.drift_ppm)
@@ -121,6 +122,7 @@ class Cluster:
 
     def on_decision(self, daemon: Daemon, event: QuorumChanged) -> None:
         key = self.ring_key(event.ring_id)
+        self.schedule.after(0, self.on_quorum)
         self.decisions.append((daemon.host.node_id, key, event.quorate, event.members))
 
     # --- hosts and clients
@@ -198,13 +200,15 @@ class Cluster:
         while not done:
             self.step()
 
-    def run_until(self, condition: Callable[[], bool], within_ms: int, what: str) -> int:
-        """How many milliseconds it took."""
+    def run_until(
+        self, condition: Callable[[], bool], within_ms: int, what: str, *, look_every: int = 8
+    ) -> int:
+        """How many milliseconds it took. `look_every`: after so many steps."""
         begin_ns, steps = self.now_ns, 0
         late: list[None] = []
         self.schedule.after(within_ms * MS, late.append, None)
         while True:
-            if steps % 8 == 0 and condition():
+            if steps % look_every == 0 and condition():
                 return (self.now_ns - begin_ns) // MS
             assert not late, f"{what}: not within {within_ms} ms\n{self.describe()}"
             self.step()

@@ -12,6 +12,7 @@ from tests.simulator.checkers import check
 from tests.simulator.clients import CpgClient
 from tests.simulator.cluster import Cluster, Setup
 from tests.simulator.network import MS, US
+from tests.simulator.trace import Delivered
 
 
 @contextmanager
@@ -212,6 +213,28 @@ def test_all_start_at_nearly_the_same_time(seed: int) -> None:
             cluster.quiesce()
             for host in cluster.hosts.values():
                 host.crash()
+
+
+@pytest.mark.parametrize("joined_before", [True, False])
+def test_a_client_dies_while_what_it_sent_waits_for_the_synchronization(joined_before: bool) -> None:
+    """97c28ea7: its departure overtook its messages, or even its join, and a ghost stayed."""
+    with cluster_of(3, seed=132, transport="udpu") as cluster:
+        witness = cluster.client(2)
+        victim = cluster.client(3) if joined_before else None
+        cluster.quiesce()
+        cluster.partition([1], [2, 3])
+        cluster.run(1500)  # the token is lost, and nothing gets out
+        victim = victim or cluster.client(3)
+        talk(victim, count=3)
+        node = cluster.daemon(3).node
+        cluster.run_until(lambda: node.view.synchronizing, 5000, "a new ring", look_every=1)
+        assert victim.idle, "the daemon has taken everything"
+        victim.close()
+        cluster.form(2, 3)
+        cluster.quiesce()
+        heard = [entry for entry in witness.trace.entries if isinstance(entry, Delivered)]
+        assert [entry.number for entry in heard] == [0, 1, 2]
+        assert witness.members == (witness.me,)
 
 
 def test_a_process_that_left_while_we_were_paused_is_gone() -> None:
