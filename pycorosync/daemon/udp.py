@@ -28,6 +28,7 @@ _PRIORITY_INTERACTIVE = 6
 # What a link may bring in one wake-up before the others, the clients and the timers have their turn.
 _RECEIVES_PER_WAKE_UP = 64
 _SEND_PATIENCE_S = 0.01
+_TRIES = 4  # of one datagram, while the kernel tells of earlier ones
 
 # Linux numbers that Python's socket module does not have everywhere.
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
@@ -197,8 +198,8 @@ class LinkSockets:
         """Output of the node."""
         kind, number, address, payload = output
         link = self._links.get(number)
-        if link is not None and (error := _send(link.main, [payload], [], address)):
-            self._failed(link, address, kind, error, now_ns)
+        if link is not None:
+            self._send(link, kind, [payload], address, now_ns)
 
     def send_fragments(self, output: SendDatagrams, now_ns: int) -> None:
         """Output of the node: as few system calls as the kernel allows."""
@@ -209,21 +210,41 @@ class LinkSockets:
         if link.segments and len(datagrams) > 1:
             size = [(_SOL_UDP, _UDP_SEGMENT, _SEGMENT_SIZE.pack(datagrams.segment_size))]
             for buffers in datagrams.batches():
-                error = _send(link.main, buffers, size, address)
+                error, kernel_mtu = self._try(link, buffers, size, address)
                 if error in _NO_SEGMENTATION:
                     link.segments = False
                     break
                 if error:
-                    self._failed(link, address, Kind.DATA, error, now_ns)
+                    self._node.on_send_error(number, address, Kind.DATA, error, kernel_mtu, now_ns)
             else:
                 return
         for buffers in datagrams:
-            if error := _send(link.main, buffers, [], address):
-                self._failed(link, address, Kind.DATA, error, now_ns)
+            self._send(link, Kind.DATA, buffers, address, now_ns)
 
-    def _failed(self, link: LinkSocket, address: Address, kind: Kind, error: int, now_ns: int) -> None:
-        kernel_mtu = self._read_errors(link, link.main) if error == errno.EMSGSIZE else 0
-        self._node.on_send_error(link.binding.link, address, kind, error, kernel_mtu, now_ns)
+    def _send(
+        self, link: LinkSocket, kind: Kind, buffers: list[Buffer], address: Address, now_ns: int
+    ) -> None:
+        error, kernel_mtu = self._try(link, buffers, [], address)
+        if error:
+            self._node.on_send_error(link.binding.link, address, kind, error, kernel_mtu, now_ns)
+
+    def _try(
+        self, link: LinkSocket, buffers: list[Buffer], control: list[_Control], address: Address
+    ) -> tuple[int, int]:
+        """0 or the errno, and the MTU that our own kernel gives as its reason or 0.
+
+        The kernel answers a send with what became of an earlier one (ICMP), whoever that was for, and sends
+        nothing. Such answers are taken from the error queue, and then it is the datagram's turn.
+        """
+        error = kernel_mtu = 0
+        for _ in range(_TRIES):
+            error = _send(link.main, buffers, control, address)
+            if error in (0, errno.EAGAIN):
+                break
+            kernel_mtu = self._read_errors(link, link.main)
+            if kernel_mtu and error == errno.EMSGSIZE:
+                break
+        return error, kernel_mtu
 
 
 def _send(near: socket.socket, buffers: list[Buffer], control: list[_Control], to: Any) -> int:

@@ -117,3 +117,20 @@ def test_joined_datagrams_are_cut_apart_again() -> None:
     assert [bytes(part) for part in _split(b"abcdefgh", joined)] == [b"abc", b"def", b"gh"]
     for nonsense in ([], [(17, 104, bytes(4))], [(17, 104, b"\xff\xff\xff\xff")], [(17, 104, b"\1")]):
         assert [bytes(part) for part in _split(b"abc", nonsense)] == [b"abc"]
+
+
+def test_what_one_peer_refuses_does_not_cost_another_its_datagram() -> None:
+    links = Links("127.0.0.1", "127.0.0.2")
+    there = links.address(1)
+    nobody = ("127.0.0.3", there[1])
+    for number in range(20):
+        links.sockets.send(SendDatagram(Kind.PING, 0, nobody, b"for nobody"), 0)
+        links.sockets.send(SendDatagram(Kind.PING, 0, there, b"%d" % number), 0)
+    links.sockets.send(SendDatagram(Kind.PING, 0, nobody, b"for nobody"), 0)
+    datagrams = Datagrams([b"head", bytes(1000), b"head", b"last"], 2)
+    links.sockets.send_fragments(SendDatagrams(0, there, datagrams), 0)
+    links.run(lambda: len(links.node.datagrams) == 22)
+    assert [int(datagram) for _, _, datagram in links.node.datagrams[:20]] == list(range(20))
+    assert links.node.send_errors == []
+    assert set(links.node.network_errors) == {errno.ECONNREFUSED}
+    links.sockets.close()
