@@ -108,7 +108,7 @@ def differences(expected: tuple[Answer, ...], found: tuple[Answer, ...]) -> list
 
 
 def cases() -> Iterator[object]:
-    """In short runs our tools are tested in the first state only: the daemon is what differs between states."""
+    """In short runs our tools are tested in the first state only: the daemon differs between states."""
     first = next(iter(STATES))
     for name in (*STATES, *LONG_STATES):
         for daemon, tools in ((OURS, REAL), (REAL, OURS), (OURS, OURS)):
