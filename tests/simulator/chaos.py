@@ -85,6 +85,7 @@ class Chaos:
         self.cluster = Cluster(seed, make_setup(self.rng))
         self.duration_ms = duration_ms
         self.peaceful = False
+        self.healed_in_ms = 0
         weights: list[tuple[int, Callable[[], None]]] = [
             (20, self._send),
             (6, self._connect),
@@ -120,7 +121,7 @@ class Chaos:
             cluster.run(self.duration_ms)
             self.peaceful = True
             self._make_peace()
-            cluster.form()
+            self.healed_in_ms = cluster.form()
             cluster.quiesce()
             cluster.form()
             check(cluster)

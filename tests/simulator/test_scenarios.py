@@ -87,6 +87,26 @@ def test_one_who_receives_no_data_for_a_while_catches_up() -> None:
     assert all(len(client.trace.sent) == 10 for client in clients[:2])
 
 
+def test_many_messages_are_recovered() -> None:
+    """adf8d6db, 3020fd57, 208d907f, b4367e60, 80d621e2: more than 206 of them overflowed buffers."""
+    with cluster_of(3, seed=123, transport="udpu", token_ms=3000) as cluster:
+        clients = [cluster.client(node_id) for node_id in (1, 2, 3)]
+        cluster.quiesce()
+        for source in (1, 2):
+            cluster.network.path(source, 3).large_loss = 1.0
+        talk(*clients[:2], count=20, size=60_000)
+        cluster.run(300)
+        window = cluster.daemon(1).node._ring._window
+        assert window.high_seq - window.released > 250, "there is much to recover"
+        cluster.host(2).crash()
+        cluster.heal()
+        # The tokens that are still going round would have it all sent again before.
+        cluster.partition([1], [3], [2])
+        cluster.run(3000 + 1000)
+        cluster.heal()
+        cluster.form(1, 3)
+
+
 @pytest.mark.parametrize("transport", ["knet", "udpu"])
 def test_a_node_that_starts_gets_the_middle_of_a_long_message(transport: str) -> None:
     """3442f911, 5780b2b6: it delivered a part, or threw away every later message of the synchronization."""
