@@ -37,7 +37,6 @@ def ids(count: int, nodes: Any) -> list[int]:
 
 def note(which: str, text: str) -> None:
     seen[which].append(text)
-    say(f"  {which}: {text}")
 
 
 PLAIN = ctypes.CFUNCTYPE(None, c_uint64, c_uint32, c_uint64, c_uint32, LIST)
@@ -129,7 +128,6 @@ def watch(handles: dict[str, c_uint64]) -> None:
         ("kill 2", "left [2]"),
         ("start 2", "joined [2]"),
     ):
-        seen["v1"].clear()
         ask_test(action)
         dispatch_until(
             quorum, handles["v1"], lambda wanted=wanted: any(wanted in text for text in seen["v1"])
@@ -141,8 +139,12 @@ def watch(handles: dict[str, c_uint64]) -> None:
 
 
 def settle_all(handles: dict[str, c_uint64]) -> None:
+    """Print what each client has been told: in its order, since nothing orders clients among each other."""
     for name in ("plain", "v0", "v1"):
         settle(quorum, handles[name])
+        for text in seen[name]:
+            say(f"  {name}: {text}")
+        seen[name].clear()
 
 
 main()
