@@ -196,7 +196,7 @@ class Chaos:
                 client.send(self.rng.choice(SIZES[:5]))
         else:
             for _ in range(self.rng.randrange(1, 4)):
-                size = self.rng.choice(SIZES)
+                size = self.rng.choice(SIZES if self.rng.random() < 0.3 else SIZES[:7])
                 client.send(max(8, size - self.rng.choice((0, 0, self.rng.randrange(300)))))
 
     def _leave(self) -> None:

@@ -271,6 +271,7 @@ class SimulatedHost:
         self.stored_ring_seq = 0
         self.stored_votes = 0
         self.text = cluster.text  # of corosync.conf
+        self.key = KEY  # in authkey
         self.lives = 0
         self.wipes = 0
         self.paused = False
@@ -286,7 +287,7 @@ class SimulatedHost:
         addresses = tuple(
             LocalAddress(ip_address(f"10.{link}.0.{self.node_id}")) for link in range(self.cluster.links)
         )
-        return HostFacts(f"n{self.node_id}", addresses, key_files={"/etc/corosync/authkey": KEY})
+        return HostFacts(f"n{self.node_id}", addresses, key_files={"/etc/corosync/authkey": self.key})
 
     # --- time
 

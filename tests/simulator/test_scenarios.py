@@ -4,6 +4,7 @@ corosync that it stands for; the rules of checkers.py judge the outcome.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -295,6 +296,56 @@ def test_reason_tells_a_dead_node_from_a_dead_process() -> None:
             (dead.pid, Reason.PROCDOWN),
             (lost.pid, Reason.NODEDOWN),
         ]
+
+
+@pytest.mark.parametrize("transport", ["knet", "udpu"])
+def test_a_node_is_added_and_removed_by_reloads(transport: str) -> None:
+    """C#234, C#408, C#445: the list of nodes changes under way."""
+    with cluster_of(4, seed=149, form=False, transport=transport) as cluster:
+        four = cluster.setup
+        three = replace(four, nodes=3)
+        for host in cluster.hosts.values():
+            host.text = three.text()
+        cluster.start(1, 2, 3)
+        cluster.form(1, 2, 3)
+        clients = [cluster.client(node_id) for node_id in (1, 2, 3)]
+        keep_talking(cluster, *clients, size=2000, every_ms=20, count=300)
+        rings = len(cluster.rings)
+        for _ in range(2):
+            cluster.reload(2, four)
+            cluster.run(300)
+            assert len(cluster.rings) == rings, "a reload breaks no ring"
+            cluster.start(4)
+            cluster.form(1, 2, 3, 4)
+            cluster.client(4)
+            cluster.run(300)
+            cluster.host(4).stop()
+            cluster.form(1, 2, 3)
+            rings = len(cluster.rings)
+            cluster.reload(3, three)
+            cluster.run(300)
+            assert cluster.daemon(1).node.view.transport.addresses(4) == []
+        cluster.reload(1, four)
+        cluster.run(300)
+
+
+def test_keys_change_under_load() -> None:
+    """ce03c683 and the reasons for its two phases: nobody is locked out, and nothing is lost."""
+    with cluster_of(3, seed=150, crypto=True) as cluster:
+        clients = [cluster.client(node_id) for node_id in (1, 2, 3)]
+        cluster.quiesce()
+        keep_talking(cluster, *clients, size=3000, every_ms=5, count=500)
+        rings = len(cluster.rings)
+        for number in range(1, 4):
+            for host in cluster.hosts.values():
+                host.key = bytes(255 - number for _ in range(256))
+            cluster.reload(number)
+            cluster.run(700)
+            assert len(cluster.rings) == rings
+        plain = replace(cluster.setup, crypto=False)
+        cluster.reload(1, plain)
+        cluster.run(700)
+        assert len(cluster.rings) == rings
 
 
 def test_a_node_with_an_older_file_gives_way() -> None:
