@@ -37,7 +37,7 @@ from pycorosync.daemon.process import (
     log_exit,
     set_process_name,
 )
-from pycorosync.daemon.realtime import Scheduling, apply_scheduling, lock_memory
+from pycorosync.daemon.realtime import Scheduling, apply_scheduling, keep_heap, lock_memory
 from pycorosync.daemon.ring_id_file import RingIdFile
 from pycorosync.daemon.shell import Shell
 from pycorosync.errors import ConfigError
@@ -168,6 +168,7 @@ class Daemon:
             daemonize()
             LOG.debug("Corosync TTY detached")
         set_process_name(arguments)
+        keep_heap()
         lock_memory()
         self._log_system.start_thread()
         pid_file = PidFile()

@@ -1,5 +1,6 @@
 """Scheduler, memory and cgroup (pycorosync/daemon/realtime.py)."""
 
+import ctypes
 import logging
 import os
 
@@ -14,6 +15,7 @@ from pycorosync.daemon.realtime import (
     Scheduling,
     System,
     apply_scheduling,
+    keep_heap,
     lock_memory,
     parse_priority,
     raise_descriptor_limit,
@@ -184,3 +186,7 @@ def test_descriptors_that_cannot_be_had(caplog: pytest.LogCaptureFixture) -> Non
     system.limits = 1024, 4096
     raise_descriptor_limit(system)
     assert lines(caplog) == ["Could not raise the limit of open files: Operation not permitted (1)"]
+
+
+def test_the_heap_is_kept_where_malloc_is_glibcs() -> None:
+    assert keep_heap() == hasattr(ctypes.CDLL(None), "mallopt")
