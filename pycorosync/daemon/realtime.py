@@ -179,9 +179,9 @@ def raise_descriptor_limit(system: System | None = None) -> None:
 
 
 def keep_heap() -> bool:
-    """Let malloc keep the memory that messages pass through, instead of giving it back and faulting it in again.
+    """Let malloc keep the memory that messages pass through, not give it back and fault it in again.
 
-    A message of 1 MB took 120 page faults without this, and twice the time. False where malloc is not glibc's.
+    A message of 1 MB took 120 page faults without this, and twice the time. False if malloc is not glibc's.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
