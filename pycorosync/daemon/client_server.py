@@ -13,6 +13,7 @@ from itertools import count
 from pycorosync.cmap.stats import IPC_CONNECTION, IPC_GLOBAL, Stat
 from pycorosync.cmap.store import Value
 from pycorosync.daemon.loop import HANG_UP, READ, READ_AND_DRAINED, Loop
+from pycorosync.daemon.realtime import give_back_heap
 from pycorosync.daemon.sigbus import SigbusGuard
 from pycorosync.daemon.socket_channel import SocketChannel, abstract_address
 from pycorosync.errors import MalformedMessage
@@ -456,6 +457,9 @@ class ClientServer:
         if self._clients.pop(client.info.client, None) is None:
             return
         self._closed_total += 1
+        if client.connection.backlog_bytes > _BACKLOG_FREE_BYTES:
+            client.connection.drop_events()
+            give_back_heap()
         self._release(client)
         self._node.on_client_gone(client.info, now_ns)
 

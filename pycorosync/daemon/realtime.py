@@ -190,6 +190,13 @@ def keep_heap() -> bool:
     return all(mallopt(option, value) == 1 for option, value in wishes)
 
 
+def give_back_heap() -> None:
+    """Return what malloc holds and nobody uses: after something that needed much more than usual."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(HEAP_KEPT_BYTES)
+
+
 def _attempt(action: Callable[[], None], text: str) -> bool:
     try:
         action()

@@ -178,6 +178,11 @@ class Connection:
             counters.queued -= 1
         return True
 
+    def drop_events(self) -> None:
+        """Forget the events that wait: the client is gone."""
+        self._queue.clear()
+        self._queued_bytes = 0
+
     def set_flow_control(self, level: int) -> None:
         """What the client library may send from now on; see Channel."""
         counters = self.counters

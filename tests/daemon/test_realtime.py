@@ -15,6 +15,7 @@ from pycorosync.daemon.realtime import (
     Scheduling,
     System,
     apply_scheduling,
+    give_back_heap,
     keep_heap,
     lock_memory,
     parse_priority,
@@ -190,3 +191,8 @@ def test_descriptors_that_cannot_be_had(caplog: pytest.LogCaptureFixture) -> Non
 
 def test_the_heap_is_kept_where_malloc_is_glibcs() -> None:
     assert keep_heap() == hasattr(ctypes.CDLL(None), "mallopt")
+
+
+def test_the_heap_can_be_given_back_at_any_time() -> None:
+    give_back_heap()
+    assert bytearray(1 << 20)

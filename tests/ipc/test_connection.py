@@ -107,3 +107,11 @@ def test_shared_memory_counts_the_announcements_it_owes() -> None:
         assert bytes(chunk) == b"ab"
         channel.set_flow_control(1)
         assert request.flow_control == 1
+
+
+def test_the_backlog_of_a_client_that_is_gone_is_dropped() -> None:
+    connection = Connection(SlowChannel(0))
+    connection.send_event(b"x" * 100, b"")
+    assert connection.backlog_bytes == 100
+    connection.drop_events()
+    assert (connection.backlog_bytes, connection.queueing) == (0, False)
