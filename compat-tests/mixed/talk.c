@@ -185,6 +185,7 @@ int main(int argc, char **argv)
 		return 66;
 	state = strtoull(argv[3], NULL, 10) * 2654435761u + (uint64_t)getpid();
 	per_second = atof(argv[4]);
+	quiet = per_second <= 0;
 	signal(SIGUSR1, on_signal);
 	signal(SIGTERM, on_signal);
 	handle = connect_and_join(argv[1]);

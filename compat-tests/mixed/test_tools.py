@@ -6,10 +6,11 @@ from functools import cache
 from typing import NamedTuple
 
 import pytest
-from lab import Lab
+from lab import Lab, wait_until
 from masking import mask
 
 from mixed.ring import TOKEN_OPTIONS, Ring, turns
+from mixed.talk import Talkers
 
 COMMANDS = (
     "corosync-quorumtool -l",
@@ -50,6 +51,11 @@ def tell(shape: Shape, kinds: str) -> dict[str, str]:
         ring.wait_whole()
         if shape.transport == "knet":
             ring.wait_links(shape.links)
+        # One CPG member on each node; they say nothing.
+        talkers = Talkers(ring, seed=1, per_second=0)
+        for host in lab.hosts:
+            talkers.start(host.number)
+            wait_until(lambda: talkers.all[-1].count("v"), "the member to join")
         answers = {}
         for host in lab.hosts:
             for command in COMMANDS:
