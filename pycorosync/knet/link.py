@@ -73,6 +73,7 @@ class Link:
         self._latency_samples = 0
         self._pinged_at_ns: int | None = None
         self._heard_at_ns: int | None = None
+        self._unanswered_ns: int | None = None  # when the first ping was sent that nothing has followed
         self._backoff = BACKOFF_MAX
         self._patience_ns = settings.ping_timeout_ns * BACKOFF_MAX
 
@@ -90,10 +91,18 @@ class Link:
 
     def on_ping_sent(self, now_ns: int) -> None:
         self._pinged_at_ns = now_ns
+        if self._unanswered_ns is None:
+            self._unanswered_ns = now_ns
 
     def is_silent(self, now_ns: int) -> bool:
-        """It has answered, but not for too long."""
-        return self._heard_at_ns is not None and now_ns - self._heard_at_ns >= self._patience_ns
+        """It has answered, but not for too long.
+
+        Compatibility: libknet also counts the time before it has asked. With a ping timeout below a
+        heartbeat (totem.token below 400) its links are down most of the time.
+        """
+        if self._heard_at_ns is None or self._unanswered_ns is None or self._unanswered_ns >= now_ns:
+            return False
+        return now_ns - self._heard_at_ns >= self._patience_ns
 
     def adjust_patience(self) -> None:
         """To be called about once a second."""
@@ -107,7 +116,7 @@ class Link:
 
         Even a late one shows that the peer is there.
         """
-        self._heard_at_ns = now_ns
+        self._heard_at_ns, self._unanswered_ns = now_ns, None
         if not 0 <= now_ns - sent_ns <= self.settings.ping_timeout_ns:
             return Pong.LATE
         self._measure((now_ns - sent_ns) // 1000)
@@ -134,7 +143,7 @@ class Link:
         """The link is down; True if it was up. Three pongs will be wanted again, and patience is new."""
         was_connected, self.connected = self.connected, False
         self.received_pongs = 0
-        self._heard_at_ns = None
+        self._heard_at_ns = self._unanswered_ns = None
         self._backoff = BACKOFF_MAX
         self.searched_at_ns = None
         self.refused = False

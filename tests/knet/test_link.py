@@ -38,8 +38,22 @@ def test_silence_counts_only_after_something_was_heard() -> None:
     one = link()
     assert not one.is_silent(NOW)
     pong(one, NOW)
+    one.on_ping_sent(NOW + S)
     assert not one.is_silent(NOW + 18_250 * MS - 1)
     assert one.is_silent(NOW + 18_250 * MS)
+
+
+def test_nobody_is_silent_who_has_not_been_asked() -> None:
+    """A ping timeout may be shorter than a heartbeat, and whoever was paused has not asked."""
+    one = link()
+    pong(one, NOW)
+    later = NOW + 100 * S
+    assert not one.is_silent(later)
+    one.on_ping_sent(later)
+    assert not one.is_silent(later), "it was asked just now"
+    assert one.is_silent(later + 1)
+    pong(one, later + 1)
+    assert not one.is_silent(later + 2)
 
 
 def test_patience_shrinks_to_the_ping_timeout_and_twice_the_latency() -> None:
@@ -77,6 +91,7 @@ def test_pongs_that_are_late_or_invented_count_for_nothing_but_life(sent_ns: int
         assert one.on_pong(sent_ns, NOW) is Pong.LATE
     assert one.latency_us == 0
     assert one.received_pongs == 0
+    one.on_ping_sent(NOW + S)
     assert one.is_silent(NOW + 19 * S)
 
 

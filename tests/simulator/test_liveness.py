@@ -56,6 +56,21 @@ def test_after_a_partition(sides: list[list[int]], transport: str) -> None:
         hurt_and_heal(cluster)
 
 
+@pytest.mark.parametrize("transport", ["knet", "udpu"])
+@pytest.mark.parametrize("token_ms", [200, 300, 1000, 3000])
+def test_a_ring_that_nobody_disturbs_stays(token_ms: int, transport: str) -> None:
+    """Timeouts below knet's heartbeat of 200 ms took links down that were well."""
+    cluster = Cluster(token_ms, Setup(nodes=3, transport=transport, token_ms=token_ms))
+    with cluster.log.installed():
+        cluster.start()
+        cluster.form()
+        cluster.client(2)
+        rings = len(cluster.rings)
+        cluster.run(30_000)
+        assert len(cluster.rings) == rings
+        check(cluster)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_the_larger_side_of_a_partition_goes_on_in_time(seed: int) -> None:
     cluster = started(5, "knet", seed)
