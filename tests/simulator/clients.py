@@ -251,7 +251,8 @@ class CpgClient(Client):
         assert self._answer is not None
         answer, self._answer, self.waits = self._answer, None, False
         answer(CsError(RESPONSE_HEADER.decode(payload).error))
-        self.go_on()
+        if not self._retry_planned:
+            self.go_on()
 
     def on_event(self, payload: bytes) -> None:
         kind = RESPONSE_HEADER.decode(payload).id

@@ -217,7 +217,7 @@ class Cluster:
     @property
     def patience_ms(self) -> int:
         """Within what time a healed network must have brought one ring."""
-        return 3 * (self.setup.token_ms + self.consensus_ms) + 6_000
+        return 5 * (self.setup.token_ms + self.consensus_ms) + 6_000
 
     @property
     def consensus_ms(self) -> int:
