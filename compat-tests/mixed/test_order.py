@@ -2,7 +2,10 @@
 
 import os
 import random
+import shutil
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 from lab import Lab
@@ -13,6 +16,16 @@ from mixed.talk import Talkers
 
 LOSS_PERCENT = 5.0
 EVENTS = ("crash", "stop", "pause", "long pause", "cut", "cut at once healed", "link")
+
+
+def keep(ring: Ring, talkers: Talkers) -> Path:
+    """Copies of all logs, which the lab would take with it."""
+    folder = Path(tempfile.mkdtemp(prefix="mixed-order-"))
+    for talker in talkers.all:
+        shutil.copy(talker.path, folder / f"{talker.path.stem}-n{talker.node}")
+    for number in ring.engines:
+        (folder / f"corosync-n{number}").write_text(ring.log(number, 10**9))
+    return folder
 
 
 def disturb(ring: Ring, talkers: Talkers, rng: random.Random, lossy: int) -> str:
@@ -64,6 +77,8 @@ def test_logs_agree_whatever_happens(kinds: str) -> None:
             logs = talkers.finish()
             faults = check(logs)
             complaints = ring.complaints()
+            if faults:
+                print(f"the logs are in {keep(ring, talkers)}")
         finally:
             print(f"seed {seed}: loss at n{lossy}, {', '.join(history)}")
         deliveries = sum(len(log.delivered) for log in logs)
