@@ -95,6 +95,7 @@ class _Session:
     votes: Votequorum | None = None
     our_node_id: NodeId = 0
     representative: NodeId = 0
+    listed_seq: int = -1  # of the last ring whose node list has come
     names: dict[NodeId, str] = field(default_factory=dict)
 
 
@@ -272,6 +273,7 @@ def _show_status(session: _Session, settings: _Settings) -> int:
     with suppress(LibraryError):
         session.quorum.track_stop()
     _track_votes(session, TrackFlags.CURRENT)
+    _take_node_lists(session, 0)
     _show_everything(session, settings, is_quorate, event)
     return EXIT_SUCCESS if is_quorate else EXIT_NOT_QUORATE
 
@@ -285,8 +287,7 @@ def _monitor(session: _Session, settings: _Settings) -> int:
     _track_votes(session, TrackFlags.CHANGES)
     while True:
         event = _next_quorum(session)
-        if session.votes is not None:
-            _take_node_lists(session.votes, session)
+        _take_node_lists(session, event.ring_id.seq)
         try:
             _show_everything(session, settings, event.quorate, event)
         finally:
@@ -318,15 +319,17 @@ def _track_votes(session: _Session, flags: TrackFlags) -> None:
         return
     with _or_fail("start votequorum status tracking"):
         session.votes.track_start(flags)
-    _take_node_lists(session.votes, session)
 
 
-def _take_node_lists(votes: Votequorum, session: _Session) -> None:
-    """A node list has been sent before the quorum event that it belongs to."""
+def _take_node_lists(session: _Session, lowest_seq: int) -> None:
+    """Wait for a node list of this ring or a later one: it may come after the answer, or the quorum event."""
+    votes = session.votes
+    if votes is None:
+        return
     with _or_fail("dispatch votequorum status"):
-        while (event := votes.receive(0)) is not None:
-            if isinstance(event, NodeList):
-                session.representative = event.ring_id.representative
+        while (found := votes.receive(None if session.listed_seq < lowest_seq else 0)) is not None:
+            if isinstance(found, NodeList):
+                session.representative, session.listed_seq = found.ring_id
 
 
 # --- output
