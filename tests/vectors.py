@@ -8,8 +8,9 @@ field    name = value       what decoding must yield
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
-from pycorosync.wire.fixed import BIG, LITTLE
+from pycorosync.wire.fixed import BIG, LITTLE, Fixed
 
 FOLDER = Path(__file__).resolve().parents[1] / "protocol" / "vectors"
 
@@ -26,6 +27,12 @@ class Vector:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.name}"
+
+    def layout(self, messages: ModuleType) -> Fixed:
+        """What its layer's messages.py declares under its name."""
+        found = getattr(messages, self.name)
+        assert isinstance(found, Fixed)
+        return found
 
     def items(self, prefix: str) -> list[str]:
         """The values of `prefix.0`, `prefix.1`, ... in order."""

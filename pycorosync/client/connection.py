@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -61,7 +62,23 @@ class LibraryError(Exception):
         return cls(_ERRNO_TO_CS.get(number, CsError.LIBRARY))
 
 
-class Connection:
+class Closing(ABC):
+    """What `with` closes."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Disconnect; may be called twice."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Connection(Closing):
     """A connection to one service of the local daemon. Not for use by two threads at once."""
 
     def __init__(self, service: str, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
@@ -177,14 +194,6 @@ class Connection:
             self._closed = True
             self._setup.close()
             self._channel.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _RingsChannel:

@@ -5,14 +5,13 @@ own: NAME_initialize, NAME_fd_get, NAME_dispatch, NAME_finalize).
 
 import asyncio
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from struct import unpack_from
-from types import TracebackType
-from typing import Any, ClassVar, Final, Generic, Self, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from pycorosync.client.connection import Connection, LibraryError
+from pycorosync.client.connection import Closing, Connection, LibraryError
 from pycorosync.cs_error import CsError
 from pycorosync.errors import MalformedMessage
 from pycorosync.services.service import RESPONSE_HEADER
@@ -25,7 +24,7 @@ _CODES: Final = frozenset(CsError)
 NODE_ID_BYTES: Final = 4
 
 
-class Session(ABC, Generic[Event]):
+class Session(Closing, Generic[Event]):
     """A connection to one service, for one thread at a time. Every method raises LibraryError(CsError).
 
     What a service has to say for itself comes as events: receive() returns one, events() and events_async()
@@ -75,14 +74,6 @@ class Session(ABC, Generic[Event]):
     def close(self) -> None:
         """Disconnect, which ends all that was asked for here. May be called twice."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # --- questions
 

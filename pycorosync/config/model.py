@@ -150,7 +150,6 @@ class TotemConfig:
     crypto: CryptoConfig
     timers: Timers
     net_mtu: int
-    threads: int
     broadcast: bool
     clear_node_high_bit: bool
 

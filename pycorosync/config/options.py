@@ -57,7 +57,6 @@ class Option(NamedTuple):
     choices: tuple[str, ...] = ()
     refusal: str = ""  # said when the value is none of the choices; nothing is said if this is empty
     reload: Reload = Reload.NEXT_START
-    minimum: int | None = None  # checked with everything else at hand, see timers.py
 
 
 CRYPTO_MODELS: Final = ("nss", "openssl")
@@ -65,8 +64,6 @@ COMPRESSION_MODELS: Final = ("zlib", "lz4", "lz4hc", "lzo2", "lzma", "bzip2", "z
 CIPHERS: Final = ("none", "aes256", "aes192", "aes128")
 HASHES: Final = ("none", "md5", "sha1", "sha256", "sha384", "sha512")
 IP_VERSIONS: Final = ("ipv4", "ipv6", "ipv6-4", "ipv4-6")
-TIMEOUT_MIN_MS: Final = 30
-HOLD_MIN_MS: Final = 14
 
 
 def one_of(words: tuple[str, ...]) -> str:
@@ -94,21 +91,21 @@ _TOTEM: Final = (
            f"Invalid cipher type. Should be {one_of(CIPHERS)}", Reload.LIVE),
     Option("totem.crypto_hash", STRING, "none", HASHES,
            f"Invalid hash type. Should be {one_of(HASHES)}", Reload.LIVE),
-    Option("totem.token", U32, 3000, reload=Reload.LIVE, minimum=TIMEOUT_MIN_MS),
+    Option("totem.token", U32, 3000, reload=Reload.LIVE),
     Option("totem.token_warning", U32, 75, reload=Reload.LIVE),  # percent of the token timeout, 0..100
     Option("totem.token_coefficient", U32, 650, reload=Reload.LIVE),
-    Option("totem.token_retransmit", U32, reload=Reload.LIVE, minimum=TIMEOUT_MIN_MS),
+    Option("totem.token_retransmit", U32, reload=Reload.LIVE),
     Option("totem.token_retransmits_before_loss_const", U32, 4, reload=Reload.LIVE),
-    Option("totem.hold", U32, reload=Reload.LIVE, minimum=HOLD_MIN_MS),
-    Option("totem.join", U32, 50, reload=Reload.LIVE, minimum=TIMEOUT_MIN_MS),
+    Option("totem.hold", U32, reload=Reload.LIVE),
+    Option("totem.join", U32, 50, reload=Reload.LIVE),
     Option("totem.send_join", U32, 0, reload=Reload.LIVE),
-    Option("totem.consensus", U32, reload=Reload.LIVE, minimum=TIMEOUT_MIN_MS),
-    Option("totem.merge", U32, 200, reload=Reload.LIVE, minimum=TIMEOUT_MIN_MS),
-    Option("totem.downcheck", U32, 1000, reload=Reload.LIVE, minimum=TIMEOUT_MIN_MS),
+    Option("totem.consensus", U32, reload=Reload.LIVE),
+    Option("totem.merge", U32, 200, reload=Reload.LIVE),
+    Option("totem.downcheck", U32, 1000, reload=Reload.LIVE),
     Option("totem.fail_recv_const", U32, 2500, reload=Reload.LIVE),
     Option("totem.seqno_unchanged_const", U32, 30, reload=Reload.LIVE),
     Option("totem.heartbeat_failures_allowed", U32, 0, reload=Reload.LIVE),
-    Option("totem.max_network_delay", U32, 50, reload=Reload.LIVE, minimum=TIMEOUT_MIN_MS),
+    Option("totem.max_network_delay", U32, 50, reload=Reload.LIVE),
     Option("totem.window_size", U32, 50, reload=Reload.LIVE),
     Option("totem.max_messages", U32, 17, reload=Reload.LIVE),
     Option("totem.miss_count_const", U32, 5, reload=Reload.LIVE),

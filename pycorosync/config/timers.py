@@ -10,11 +10,13 @@ from typing import Final
 
 from pycorosync.config.host import Lookup, get_integer, get_string
 from pycorosync.config.model import MapEntry, Timers
-from pycorosync.config.options import HOLD_MIN_MS, I32, STRING, TIMEOUT_MIN_MS, U32, default_of
+from pycorosync.config.options import I32, STRING, U32, default_of
 
 _WRAP: Final = 2**32
 _INT_MAX: Final = 2**31 - 1
 TICK_MS: Final = 10  # 1000 / HZ
+TIMEOUT_MIN_MS: Final = 30
+HOLD_MIN_MS: Final = 14
 
 
 def _to_unsigned(number: float) -> int:

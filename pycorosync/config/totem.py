@@ -203,7 +203,6 @@ class _Totem:
             crypto=crypto,
             timers=timers,
             net_mtu=self._u32("totem.netmtu") or net_mtu,
-            threads=self._u32("totem.threads") or 0,
             broadcast=self._broadcast,
             clear_node_high_bit=self._clear_high_bit,
         )

@@ -80,7 +80,6 @@ def ring_config(timers: Timers) -> RingConfig:
         token_warning_percent=timers.token_warning_percent,
         token_retransmit_ms=timers.token_retransmit_ms,
         token_hold_ms=timers.token_hold_ms,
-        token_retransmits_before_loss_const=timers.token_retransmits_before_loss,
         consensus_ms=timers.consensus_ms,
         join_ms=timers.join_ms,
         send_join_ms=timers.send_join_ms,

@@ -5,7 +5,7 @@ A service does no I/O. The node calls it; it changes its own state and appends t
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -87,7 +87,6 @@ class NodeView:
     quorate: bool = False
     synchronizing: bool = False
     queue_is_critical: bool = False  # the send queue is so full that clients shall wait
-    member_joins: dict[NodeId, int] = field(default_factory=dict)
 
 
 class SyncStart(NamedTuple):

@@ -61,6 +61,7 @@ FLAG_WORDS: Final = (
 )
 _KEY_OF_ID: Final = re.compile(r"nodelist\.node\.([0-9]+)\.nodeid")
 _NAME_MAX: Final = 254
+_NO_RING: Final = RingId(0, -1)
 
 
 Service = TypeVar("Service", Cmap, Quorum, Cfg, Votequorum)
@@ -94,8 +95,7 @@ class _Session:
     provider: str | None
     votes: Votequorum | None = None
     our_node_id: NodeId = 0
-    representative: NodeId = 0
-    listed_seq: int = -1  # of the last ring whose node list has come
+    listed: RingId = _NO_RING  # the last ring whose node list has come
     names: dict[NodeId, str] = field(default_factory=dict)
 
 
@@ -327,9 +327,9 @@ def _take_node_lists(session: _Session, lowest_seq: int) -> None:
     if votes is None:
         return
     with _or_fail("dispatch votequorum status"):
-        while (found := votes.receive(None if session.listed_seq < lowest_seq else 0)) is not None:
+        while (found := votes.receive(None if session.listed.seq < lowest_seq else 0)) is not None:
             if isinstance(found, NodeList):
-                session.representative, session.listed_seq = found.ring_id
+                session.listed = found.ring_id
 
 
 # --- output
@@ -344,7 +344,7 @@ def _show_everything(session: _Session, settings: _Settings, is_quorate: bool, e
     our_id = f"0x{session.our_node_id:08x}" if settings.hexadecimal else f"{session.our_node_id}"
     print(f"Node ID:          {our_id}")
     seq = event.ring_id.seq
-    print(f"Ring ID:          {f'{seq:x}' if session.votes is None else RingId(session.representative, seq)}")
+    print(f"Ring ID:          {f'{seq:x}' if session.votes is None else session.listed._replace(seq=seq)}")
     print(f"Quorate:          {'Yes' if is_quorate else 'No'}")
     if session.votes is None:
         return

@@ -13,7 +13,6 @@ class RingConfig:
     token_warning_percent: int = 75  # 0 = no warnings
     token_retransmit_ms: int = 714
     token_hold_ms: int = 561
-    token_retransmits_before_loss_const: int = 4
     consensus_ms: int = 3600
     join_ms: int = 50
     send_join_ms: int = 0  # upper bound of a random delay before each join

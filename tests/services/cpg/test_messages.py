@@ -11,12 +11,6 @@ from tests.vectors import Vector, vectors
 VECTORS = vectors("cpg")
 
 
-def layout_of(vector: Vector) -> Fixed:
-    found = getattr(messages, vector.name)
-    assert isinstance(found, Fixed)
-    return found
-
-
 def mask_of(layout: Fixed) -> bytes:
     """Ones where the layout has fields, zeros where it has holes."""
     return layout.encode(*layout.decode(b"\xff" * layout.size))
@@ -24,7 +18,7 @@ def mask_of(layout: Fixed) -> bytes:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=str)
 def test_fields_are_where_the_real_programs_put_them(vector: Vector) -> None:
-    record = layout_of(vector).decode(vector.data, order=vector.order)
+    record = vector.layout(messages).decode(vector.data, order=vector.order)
     for key, value in vector.fields.items():
         if "." in key or key == "data":
             continue
@@ -36,7 +30,7 @@ def test_fields_are_where_the_real_programs_put_them(vector: Vector) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=str)
 def test_encoding_gives_the_same_bytes_outside_the_holes(vector: Vector) -> None:
-    layout = layout_of(vector)
+    layout = vector.layout(messages)
     mask = mask_of(layout)
     expected = bytes(byte & bits for byte, bits in zip(vector.data, mask, strict=False))
     assert layout.encode(*layout.decode(vector.data, order=vector.order), order=vector.order) == expected
@@ -51,7 +45,7 @@ def test_joinlist_entries(vector: Vector) -> None:
 
 @pytest.mark.parametrize("vector", [v for v in VECTORS if v.items("address")], ids=str)
 def test_addresses(vector: Vector) -> None:
-    start = layout_of(vector).size
+    start = vector.layout(messages).size
     count = len({key.split(".")[1] for key in vector.fields if key.startswith("address.")})
     found = list(messages.ADDRESS.iterate(vector.data[start : start + count * messages.ADDRESS.size]))
     for place, address in enumerate(found):

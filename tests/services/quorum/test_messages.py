@@ -11,15 +11,9 @@ from tests.vectors import Vector, vectors
 VECTORS = vectors("quorum")
 
 
-def layout(vector: Vector) -> Fixed:
-    found = getattr(messages, vector.name)
-    assert isinstance(found, Fixed)
-    return found
-
-
 @pytest.mark.parametrize("vector", VECTORS, ids=str)
 def test_fields(vector: Vector) -> None:
-    record = layout(vector).decode(vector.data)
+    record = vector.layout(messages).decode(vector.data)
     assert record.header_size == len(vector.data)
     for name, value in record._asdict().items():
         assert str(value) == vector.fields[name], name
@@ -27,7 +21,7 @@ def test_fields(vector: Vector) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=str)
 def test_lists_begin_right_behind_the_head(vector: Vector) -> None:
-    kind = layout(vector)
+    kind = vector.layout(messages)
     items = [*vector.items("member"), *vector.items("joined_node"), *vector.items("left_node")]
     found = struct.unpack_from(f"<{len(items)}I", vector.data, kind.size)
     assert [str(item) for item in found] == items
@@ -37,7 +31,7 @@ def test_lists_begin_right_behind_the_head(vector: Vector) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=str)
 def test_bytes_come_back(vector: Vector) -> None:
-    kind = layout(vector)
+    kind = vector.layout(messages)
     record = kind.decode(vector.data)
     assert kind.decode(kind.encode(*record)) == record
 

@@ -11,15 +11,9 @@ VECTORS = vectors("votequorum")
 RING = ("NODE_INFO", "RECONFIGURE", "DEVICE_REGISTRATION", "DEVICE_RENAME")
 
 
-def layout(vector: Vector) -> Fixed:
-    found = getattr(messages, vector.name)
-    assert isinstance(found, Fixed)
-    return found
-
-
 @pytest.mark.parametrize("vector", VECTORS, ids=str)
 def test_fields(vector: Vector) -> None:
-    record = layout(vector).decode(vector.data)
+    record = vector.layout(messages).decode(vector.data)
     assert record.header_size == len(vector.data)
     for name, value in record._asdict().items():
         text = shown(name_in(value) or b"") if isinstance(value, bytes) else str(value)
@@ -28,7 +22,7 @@ def test_fields(vector: Vector) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=str)
 def test_lists_begin_behind_the_head(vector: Vector) -> None:
-    kind = layout(vector)
+    kind = vector.layout(messages)
     tail = vector.data[kind.size :]
     nodes, states = vector.items("node"), vector.items("state")
     if states:
@@ -41,7 +35,7 @@ def test_lists_begin_behind_the_head(vector: Vector) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=str)
 def test_bytes_come_back(vector: Vector) -> None:
-    kind = layout(vector)
+    kind = vector.layout(messages)
     record = kind.decode(vector.data)
     assert kind.decode(kind.encode(*record)) == record
 
@@ -49,7 +43,7 @@ def test_bytes_come_back(vector: Vector) -> None:
 @pytest.mark.parametrize("name", RING)
 def test_messages_of_nodes_exist_in_both_byte_orders(name: str) -> None:
     vector = next(vector for vector in VECTORS if vector.name == name)
-    kind = layout(vector)
+    kind = vector.layout(messages)
     record = kind.decode(vector.data, 0, LITTLE)
     assert kind.decode(kind.encode(*record, order=BIG), 0, BIG) == record
 
