@@ -17,3 +17,8 @@ class RingId(NamedTuple):
     def __str__(self) -> str:
         """As log lines and tools print it: node id and sequence in hexadecimal."""
         return f"{self.representative:x}.{self.seq:x}"
+
+
+def signed(number: int) -> int:
+    """An unsigned 32-bit number as C sees it in an int: from 2**31 on it is negative."""
+    return number - 2**32 if number >= 2**31 else number

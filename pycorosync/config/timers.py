@@ -11,6 +11,7 @@ from typing import Final
 from pycorosync.config.host import Lookup, get_integer, get_string
 from pycorosync.config.model import MapEntry, Timers
 from pycorosync.config.options import I32, STRING, U32, default_of
+from pycorosync.types import signed
 
 _WRAP: Final = 2**32
 _INT_MAX: Final = 2**31 - 1
@@ -28,11 +29,6 @@ def _to_float(number: float) -> float:
     """Rounded to single precision, as the consensus timeout is on its way."""
     rounded: float = struct.unpack("f", struct.pack("f", number))[0]
     return rounded
-
-
-def signed(number: int) -> int:
-    """As a message prints it with %d."""
-    return number - _WRAP if number > _INT_MAX else number
 
 
 class _Reader:

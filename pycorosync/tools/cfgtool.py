@@ -23,8 +23,8 @@ from pycorosync.tools.common import (
     complain,
     number,
     run_tool,
-    signed,
 )
+from pycorosync.types import signed
 
 PROGRAM = "corosync-cfgtool"
 LINKS = range(8)

@@ -71,11 +71,6 @@ def number(text: str, low: int, high: int) -> int | None:
     return value if value is not None and low <= value <= high else None
 
 
-def signed(value: int) -> int:
-    """An unsigned 32 bit number as C's %d prints it."""
-    return value - 2**32 if value >= 2**31 else value
-
-
 def complain(text: str) -> None:
     """A line on standard error."""
     print(text, file=sys.stderr)

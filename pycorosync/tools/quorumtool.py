@@ -22,7 +22,7 @@ from pycorosync.client.votequorum import Info, NodeList, NodeState, Votequorum, 
 from pycorosync.cs_error import CsError
 from pycorosync.tools.common import EXIT_FAILURE, EXIT_SUCCESS, UINT32_MAX, complain, number, run_tool
 from pycorosync.tools.options import Options
-from pycorosync.types import NodeId, RingId
+from pycorosync.types import NodeId, RingId, signed
 
 EXIT_NOT_QUORATE: Final = 2
 INT_MAX: Final = 2**31 - 1
@@ -402,7 +402,7 @@ def _show_members(session: _Session, settings: _Settings, event: QuorumChanged) 
     # The daemon lists them in ascending order of their ids; the addresses are not looked at.
     if settings.order == "i":
         # Compatibility: ids are compared as signed numbers.
-        rows.sort(key=lambda row: row.node_id - (1 << 32 if row.node_id > INT_MAX else 0))
+        rows.sort(key=lambda row: signed(row.node_id))
     elif settings.order == "n":
         rows.sort(key=lambda row: os.fsencode(row.name))
     our_flags = Info(0)

@@ -4,7 +4,8 @@ import pytest
 
 from pycorosync.cmap.store import ValueType
 from pycorosync.config.model import MapEntry
-from pycorosync.config.timers import read_timers, signed, timer_entries, timer_faults
+from pycorosync.config.timers import read_timers, timer_entries, timer_faults
+from pycorosync.types import signed
 from tests.config.sample import FakeMap, as_map
 
 U32, I32, STRING = ValueType.UINT32, ValueType.INT32, ValueType.STRING

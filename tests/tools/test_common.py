@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from pycorosync.tools.common import UINT32_MAX, LongOption, LongOptions, complain, number, run_tool, signed
+from pycorosync.tools.common import UINT32_MAX, LongOption, LongOptions, complain, number, run_tool
+from pycorosync.types import signed
 
 NAMES = {
     "reload": LongOption("R"),

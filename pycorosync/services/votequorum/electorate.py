@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from pycorosync.services.votequorum.messages import NodeFlags, NodeState
-from pycorosync.services.votequorum.votes import Voter, lowest_and_highest, saturated, signed
-from pycorosync.types import NodeId
+from pycorosync.services.votequorum.votes import Voter, lowest_and_highest, saturated
+from pycorosync.types import NodeId, signed
 
 VOTERS_MAX: Final = 384  # as many as a ring has members
 

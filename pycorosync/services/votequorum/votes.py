@@ -17,7 +17,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from pycorosync.services.votequorum.messages import NodeFlags, NodeState
-from pycorosync.types import NodeId
+from pycorosync.types import NodeId, signed
 
 U32_MAX: Final = 0xFFFFFFFF
 TIE_BREAKER_NODES_MAX: Final = 384  # as many as a ring has members
@@ -133,16 +133,12 @@ def device_wins(voters: Iterable[Voter]) -> bool:
     return any(voter.state is NodeState.MEMBER and voter.flags & both == both for voter in voters)
 
 
-def signed(node_id: NodeId) -> int:
-    """Compatibility: upstream compares node ids as signed numbers when it looks for the lowest and highest.
-
-    Every node of a cluster must find the same one, so ids from 2**31 count as negative here too.
-    """
-    return node_id - (1 << 32) if node_id & 0x80000000 else node_id
-
-
 def lowest_and_highest(us: NodeId, voters: Iterable[Voter]) -> tuple[NodeId, NodeId]:
-    """The lowest and the highest node id of the members and ourselves."""
+    """The lowest and the highest node id of the members and ourselves.
+
+    Compatibility: upstream compares node ids as signed numbers. Every node of a cluster must find the same
+    ones, so ids from 2**31 count as negative here too.
+    """
     present = [voter.node_id for voter in voters if voter.state is NodeState.MEMBER]
     return min(us, *present, key=signed), max(us, *present, key=signed)
 

@@ -14,8 +14,8 @@ from pycorosync.services.votequorum.votes import (
     TieBreaker,
     Voter,
     parse_tie_breaker,
-    signed,
 )
+from pycorosync.types import signed
 
 DEVICE_WINS = NodeFlags.DEVICE_MASTER_WINS | NodeFlags.DEVICE_CAST_VOTE
 
