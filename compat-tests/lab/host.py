@@ -31,6 +31,8 @@ PACEMAKER_OWNS = "/var/lib/pacemaker /run/crm /var/log/pacemaker"
 OWN_TOOLS = "/var/log/bin"  # first on a host's PATH
 DEV_SHM_SIZE = "1G"
 UNSHARE = ("unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child=KILL")
+# Under nohup, or in the background of a shell, the tests have these ignored, and so would what they start.
+DEFAULT_SIGNALS = ("env", "--default-signal=HUP,INT,QUIT")
 
 
 class Process:
@@ -177,7 +179,8 @@ class Host:
 
     def inside(self, command: Sequence[str]) -> list[str]:
         """The command line that runs `command` on this host."""
-        return ["nsenter", "-t", str(self.pid), "-n", "-m", "-u", "-i", "-p", "--wd=/", "--", *command]
+        namespaces = ("-t", str(self.pid), "-n", "-m", "-u", "-i", "-p", "--wd=/")
+        return ["nsenter", *namespaces, "--", *DEFAULT_SIGNALS, *command]
 
     def run(
         self,
