@@ -119,9 +119,9 @@ class _File:
         self._faults = faults
         self._line = 0
         self._node_position = 0
-        self._interface: dict[str, int | str] = {}
+        self._interface: dict[str, tuple[int | str, int]] = {}  # with the lines that they are from
         self._members: list[str] = []
-        self._items: list[tuple[str, str]] = []  # of a logger_subsys or logging_daemon section
+        self._items: list[tuple[str, str, int]] = []  # of a logger_subsys or logging_daemon section; line
         self._subsystem: str | None = None
         self._daemon: str | None = None
 
@@ -156,14 +156,14 @@ class _File:
         text = f"parser error: {self._filename}:{self._line}: {reason}"
         self._faults.append(Fault(self._filename, self._line, _limited(text, MESSAGE_BYTES)))
 
-    def _set(self, key: str, kind: ValueType, value: Value) -> None:
-        if not self._entries.set(key, kind, value, self._line):
+    def _set(self, key: str, kind: ValueType, value: Value, line: int | None = None) -> None:
+        if not self._entries.set(key, kind, value, self._line if line is None else line):
             reason = f'Can\'t store key "{key}" into icmap, returned error is CS_ERR_NAME_TOO_LONG'
             raise _Refused(_limited(reason, REASON_BYTES))
 
-    def _set_joined(self, key: str, kind: ValueType, value: Value) -> None:
+    def _set_joined(self, key: str, kind: ValueType, value: Value, line: int | None = None) -> None:
         """Like _set, for a name that is put together here: it is cut where corosync's buffer ends."""
-        self._set(key if byte_length(key) <= KEY_BUFFER else _cut(key), kind, value)
+        self._set(key if byte_length(key) <= KEY_BUFFER else _cut(key), kind, value, line)
 
     # --- options
 
@@ -194,9 +194,10 @@ class _File:
         if option is None:
             self._set(statement.path, STRING, statement.value)
         elif option.kind is STRING:
-            self._interface[statement.key] = statement.value
+            self._interface[statement.key] = (statement.value, self._line)
         else:
-            self._interface[statement.key] = _integer(statement.path, option.kind, statement.value)
+            number = _integer(statement.path, option.kind, statement.value)
+            self._interface[statement.key] = (number, self._line)
 
     def _member_option(self, statement: Statement) -> None:
         if statement.key != "memberaddr":
@@ -207,7 +208,7 @@ class _File:
         if statement.key == "subsys":
             self._subsystem = statement.value
         else:
-            self._items.append((statement.key, statement.value))
+            self._items.append((statement.key, statement.value, self._line))
 
     def _daemon_option(self, statement: Statement) -> None:
         if statement.key == "name":
@@ -260,18 +261,18 @@ class _File:
             self._end_of_daemon()
 
     def _end_of_interface(self) -> None:
-        prefix = f"totem.interface.{self._interface.get('linknumber', 0)}"
+        prefix = f"totem.interface.{self._interface.get('linknumber', (0, 0))[0]}"
         for key, kind in _INTERFACE_ORDER:
-            value = self._interface.get(key)
+            value, line = self._interface.get(key, (None, 0))
             # Compatibility: the C variables are signed, and a negative one counts as not set.
             if value is not None and (isinstance(value, str) or value <= _INT_MAX):
-                self._set_joined(f"{prefix}.{key}", kind, value)
+                self._set_joined(f"{prefix}.{key}", kind, value, line)
         for position, address in enumerate(reversed(self._members)):  # the last one is number 0
             self._set_joined(f"{prefix}.member.{position}", STRING, address)
 
     def _end_of_subsystem(self, prefix: str) -> None:
-        for key, value in reversed(self._items):  # so the first of two equal ones wins
-            self._set_joined(f"{prefix}.{key}", STRING, value)
+        for key, value, line in reversed(self._items):  # so the first of two equal ones wins
+            self._set_joined(f"{prefix}.{key}", STRING, value, line)
         if self._subsystem is not None:
             self._set_joined(f"{prefix}.subsys", STRING, self._subsystem)
 

@@ -6,12 +6,12 @@ does not look at, but keeps a node from starting, ends up in Configuration.start
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pycorosync.config.checks import check_totem
 from pycorosync.config.entries import EntryMap, options_of, parse_integer, read_access, read_main
-from pycorosync.config.host import HostFacts, Wanted, find_by_hostname, get_string, literal
+from pycorosync.config.host import HostFacts, Lookup, Wanted, find_by_hostname, get_string, literal
 from pycorosync.config.logs import log_files, read_logging
 from pycorosync.config.model import (
     Configuration,
@@ -49,7 +49,12 @@ def facts_wanted(text: str | bytes, filename: str, hostname: str, uidgid_files: 
             kind = {"uid": users, "gid": groups}.get(statement.path.rpartition(".")[2])
             if kind is not None and parse_integer(statement.value, U32) is None:
                 kind[statement.value] = None
-    entries = read_main(text, filename, HostFacts(), [])
+    wanted = facts_of_keys(read_main(text, filename, HostFacts(), []), hostname)
+    return wanted._replace(users=tuple(users), groups=tuple(groups))
+
+
+def facts_of_keys(entries: Lookup, hostname: str) -> Wanted:
+    """The same for a map, whose users and groups are numbers already."""
     by_name = find_by_hostname(entries, hostname) is not None
     names: dict[str, None] = {}
     for key in entries.keys(""):
@@ -66,8 +71,6 @@ def facts_wanted(text: str | bytes, filename: str, hostname: str, uidgid_files: 
     return Wanted(
         names=tuple(names),
         local_names=not by_name,
-        users=tuple(users),
-        groups=tuple(groups),
         key_file=key_file,
         log_files=tuple(log_files(entries)),
     )
@@ -118,6 +121,20 @@ def _bad_priority(priority: str | None) -> bool:
     return not _PRIORITY.fullmatch(priority) or not -(2**31) <= int(priority) <= 2**31 - 1
 
 
+def find_start_faults(entries: EntryMap, filename: str, totem: TotemConfig) -> Iterator[tuple[Phase, Fault]]:
+    """What `corosync -t` does not look at, but keeps a node from starting."""
+    priority = get_string(entries, "system.priority")
+    if _bad_priority(priority):
+        text = f"Priority value {priority} is invalid"
+        yield Phase.START, Fault(filename, entries.line("system.priority"), text)
+    quorum = read_quorum(entries)
+    if quorum.provider is not None and quorum.provider not in PROVIDERS:
+        yield Phase.QUORUM, Fault(filename, entries.line("quorum.provider"), "Invalid quorum provider")
+    known = totem.local_node_position is not None
+    for text in conflicts(quorum, totem.nodes, local_known=known):
+        yield Phase.QUORUM, Fault(filename, 0, text)
+
+
 def build(entries: EntryMap, filename: str, host: HostFacts) -> Configuration:
     """The configuration that the entries make. Raises RefusedConfig of the later phases."""
     faults: list[Fault] = []
@@ -134,16 +151,6 @@ def build(entries: EntryMap, filename: str, host: HostFacts) -> Configuration:
     if faults:
         raise RefusedConfig(Phase.VALIDATE, faults, logging, system, warnings)
     quorum = read_quorum(entries)
-    start_faults: list[tuple[Phase, Fault]] = []
-    if _bad_priority(system.priority):
-        text = f"Priority value {system.priority} is invalid"
-        start_faults.append((Phase.START, Fault(filename, entries.line("system.priority"), text)))
-    if quorum.provider is not None and quorum.provider not in PROVIDERS:
-        text = "Invalid quorum provider"
-        start_faults.append((Phase.QUORUM, Fault(filename, entries.line("quorum.provider"), text)))
-    known = totem.local_node_position is not None
-    for text in conflicts(quorum, totem.nodes, local_known=known):
-        start_faults.append((Phase.QUORUM, Fault(filename, 0, text)))
     return Configuration(
         filename=filename,
         entries=tuple(entries.items()),
@@ -154,7 +161,7 @@ def build(entries: EntryMap, filename: str, host: HostFacts) -> Configuration:
         uids=access_ids(entries, "uid"),
         gids=access_ids(entries, "gid"),
         warnings=logging.warnings + warnings,
-        start_faults=tuple(start_faults),
+        start_faults=tuple(find_start_faults(entries, filename, totem)),
     )
 
 

@@ -299,8 +299,9 @@ class _Totem:
             return False
         self._position = self._find_local()
         if self._position is not None:
-            for link, address, _ in self._addresses_of(self._position):
-                self._entries.set(f"totem.interface.{link}.bindnetaddr", STRING, address)
+            for link, address, key in self._addresses_of(self._position):
+                line = self._entries.line(key)
+                self._entries.set(f"totem.interface.{link}.bindnetaddr", STRING, address, line)
         return given
 
     def _addresses_of(self, position: int) -> list[tuple[int, str, str]]:

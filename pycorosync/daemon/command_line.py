@@ -12,6 +12,9 @@ PATH_BYTES_MAX = 4096
 # Of what corosync can be built with, what this program has.
 FEATURES: tuple[str, ...] = ("systemd",)
 
+# What corosync does not have; either means -t. The usage is corosync's, word by word, and does not name them.
+LONG = {"--explain": "explain", "--against-running": "against_running"}
+
 USAGE = """usage:
         -c     : Corosync config file path.
         -f     : Start application in foreground.
@@ -35,6 +38,8 @@ class Options:
     configuration_file: str = DEFAULT_FILE
     foreground: bool = False
     test_only: bool = False
+    explain: bool = False
+    against_running: bool = False
 
 
 def parse_arguments(arguments: Sequence[str]) -> Options | None:
@@ -47,6 +52,9 @@ def parse_arguments(arguments: Sequence[str]) -> Options | None:
     for word in words:
         if word == "--":
             break
+        if word in LONG:
+            seen.add(word)
+            continue
         letters = word[1:] if word.startswith("-") else ""
         while letters:
             letter, letters = letters[0], letters[1:]
@@ -62,7 +70,14 @@ def parse_arguments(arguments: Sequence[str]) -> Options | None:
             elif letter == "v":
                 return None
             seen.add(letter)
-    return Options(path, foreground="f" in seen, test_only="t" in seen)
+    long = {name for word, name in LONG.items() if word in seen}
+    return Options(
+        path,
+        foreground="f" in seen,
+        test_only="t" in seen or bool(long),
+        explain="explain" in long,
+        against_running="against_running" in long,
+    )
 
 
 def features() -> str:

@@ -195,6 +195,11 @@ class LogSystem(logging.Handler):
         self._stderr.write(text.encode(errors="surrogateescape"))
         self._syslog.write((head + text).encode(errors="surrogateescape"))
 
+    def is_on_stderr(self, name: str, level: int) -> bool:
+        """Whether lines of a subsystem and level go to standard error."""
+        route = self._routes.get(name)
+        return route is not None and route.stderr and level >= route.file_threshold
+
     @property
     def failures(self) -> int:
         """Lines that were lost: refused by their target, or because the queue was full."""

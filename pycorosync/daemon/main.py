@@ -27,6 +27,7 @@ from pycorosync.daemon.command_line import (
     version_text,
 )
 from pycorosync.daemon.configuration import read_configuration
+from pycorosync.daemon.explanation import explain_configuration
 from pycorosync.daemon.logging import LogConfigError, LogSystem
 from pycorosync.daemon.process import (
     ExitStatus,
@@ -42,7 +43,8 @@ from pycorosync.daemon.ring_id_file import RingIdFile
 from pycorosync.daemon.shell import Shell
 from pycorosync.errors import ConfigError
 from pycorosync.ipc.shared_memory import remove_stale
-from pycorosync.log import subsystem
+from pycorosync.log import ERROR, subsystem
+from pycorosync.node.knet_network import refused_by_libknet
 from pycorosync.node.node import Node
 
 LOG = subsystem("MAIN")
@@ -77,6 +79,8 @@ def main(arguments: list[str]) -> int:
     if options is None:
         sys.stdout.write(version_text())
         return ExitStatus.OK
+    if options.explain or options.against_running:
+        return explain_configuration(options)
     log_system.install()
     try:
         return Daemon(options, log_system).run(arguments)
@@ -101,6 +105,7 @@ class Daemon:
         except StartError as fault:
             if fault.text:
                 LOG.error("%s", fault.text)
+                self._say_on_stderr(fault.text)
             log_exit(fault.status, fault.source)
             return fault.status
         except Exception as fault:
@@ -138,6 +143,11 @@ class Daemon:
         enter_state_directory(system.state_dir)
         for warning in warnings:
             LOG.warning("%s", warning)
+
+    def _say_on_stderr(self, text: str) -> None:
+        """Compatibility: `corosync -t` refuses without a word what logs elsewhere; we never do."""
+        if self._options.test_only and not self._log_system.is_on_stderr("MAIN", ERROR):
+            sys.stderr.write(f"{text}\n")
 
     def _give_up(self, refused: RefusedConfig) -> int:
         """Logging is not up yet, but the reason must not be lost."""
@@ -182,6 +192,8 @@ class Daemon:
         state_dir, transport = configuration.system.state_dir, configuration.totem.transport
         TOTEM.notice("Initializing transport (%s).", _TRANSPORT_TITLES[transport])
         if transport is Transport.KNET:
+            for name in refused_by_libknet(configuration.totem.timers):
+                TOTEM.warning("knet_handle_%s failed: Invalid argument (22)", name)
             TOTEM.info("totemknet initialized")
         sequence = RingIdFile(state_dir, configuration.totem.node_id).create_or_load()
         try:

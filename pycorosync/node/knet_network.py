@@ -5,7 +5,7 @@
 from collections.abc import Iterable
 
 from pycorosync.cmap.stats import KNET_HANDLE, KNET_LINK, Stat, stats_of
-from pycorosync.config.model import CryptoConfig, LinkConfig, TotemConfig
+from pycorosync.config.model import CryptoConfig, LinkConfig, Timers, TotemConfig
 from pycorosync.knet.crypto import CryptoSettings, Entropy
 from pycorosync.knet.engine import OWN_MTU, Knet
 from pycorosync.knet.link import LinkSettings
@@ -20,6 +20,8 @@ from pycorosync.types import Buffer, NodeId
 TOTEM = subsystem("TOTEM")
 
 _NS_IN_MS, _NS_IN_S = 1_000_000, 1_000_000_000
+# libknet's: its own interval, and what it lets be set.
+PMTUD_INTERVAL_S, PMTUD_INTERVAL_MAX_S, MANUAL_MTU_MAX = 60, 86400, 65535
 ACTIVATE, CLEAN_UP = 1, 2  # phases of a change of keys
 
 
@@ -30,7 +32,8 @@ class KnetNetwork:
 
     def __init__(self, totem: TotemConfig, entropy: Entropy) -> None:
         self._totem = totem
-        self._knet = Knet(knet_settings(totem), crypto_settings(totem.crypto), entropy)
+        self._settings = knet_settings(totem)
+        self._knet = Knet(self._settings, crypto_settings(totem.crypto), entropy)
         self._crypto_pending = False
         self.receive = self._knet.receive
         self.on_send_error = self._knet.on_send_error
@@ -81,8 +84,11 @@ class KnetNetwork:
         for link in totem.links:
             if before.get(link.number) != link:
                 _log_link(link)
-        self._totem = totem
-        self._knet.reconfigure(knet_settings(totem), now_ns)
+        for name in refused_by_libknet(totem.timers):
+            TOTEM.warning("knet_handle_%s failed: Invalid argument (22)", name.removesuffix("_set"))
+        settings = knet_settings(totem, self._settings)
+        self._totem, self._settings = totem, settings
+        self._knet.reconfigure(settings, now_ns)
 
     def on_membership(self, members: tuple[NodeId, ...]) -> None:
         """knet knows by its links who is there."""
@@ -152,21 +158,37 @@ def crypto_settings(crypto: CryptoConfig) -> CryptoSettings:
     return CryptoSettings(crypto.model, crypto.cipher, crypto.hash, crypto.key)
 
 
-def knet_settings(totem: TotemConfig) -> KnetSettings:
-    """The engine's settings. Addresses are (host, port), as sockets name the source of a datagram."""
+def refused_by_libknet(timers: Timers) -> list[str]:
+    """What it does not accept, by the names of its calls; corosync warns, and what was set before holds."""
+    interval = 1 <= timers.knet_pmtud_interval_s <= PMTUD_INTERVAL_MAX_S
+    mtu = timers.knet_mtu <= MANUAL_MTU_MAX
+    return ["pmtud_setfreq"] * (not interval) + ["pmtud_set"] * (not mtu)
+
+
+def knet_settings(totem: TotemConfig, before: KnetSettings | None = None) -> KnetSettings:
+    """The engine's settings. Addresses are (host, port), as sockets name the source of a datagram.
+
+    `before`: those of a network that runs.
+    """
     peers: dict[NodeId, dict[int, Address]] = {}
     for link in totem.links:
         for member in link.members:
             if member.node_id != totem.node_id:
                 peers.setdefault(member.node_id, {})[link.number] = (str(member.address), link.port)
     timers = totem.timers
+    refused = refused_by_libknet(timers)
+    interval_ns, mtu = timers.knet_pmtud_interval_s * _NS_IN_S, timers.knet_mtu
+    if "pmtud_setfreq" in refused:
+        interval_ns = PMTUD_INTERVAL_S * _NS_IN_S if before is None else before.pmtud_interval_ns
+    if "pmtud_set" in refused:
+        mtu = 0 if before is None else before.manual_mtu
     return KnetSettings(
         node_id=totem.node_id,
         mode=LinkMode(totem.link_mode),
         links=tuple(_link_settings(link) for link in totem.links),
         peers=peers,
-        pmtud_interval_ns=timers.knet_pmtud_interval_s * _NS_IN_S,
-        manual_mtu=timers.knet_mtu,
+        pmtud_interval_ns=interval_ns,
+        manual_mtu=mtu,
         compression=CompressionSettings(
             timers.knet_compression_model, timers.knet_compression_level, timers.knet_compression_threshold
         ),

@@ -27,6 +27,9 @@ from pycorosync.daemon.configuration import DEFAULT_FILE
         ("word -f - word", Options(DEFAULT_FILE, foreground=True)),
         ("-t -- -f -z", Options(DEFAULT_FILE, test_only=True)),
         ("-c -- -f", Options("--", foreground=True)),
+        ("-t --explain", Options(DEFAULT_FILE, test_only=True, explain=True)),
+        ("--against-running", Options(DEFAULT_FILE, test_only=True, against_running=True)),
+        ("-c --explain", Options("--explain")),
     ],
 )
 def test_options_are_read_as_getopt_does(line: str, options: Options) -> None:
@@ -38,6 +41,7 @@ def test_options_are_read_as_getopt_does(line: str, options: Options) -> None:
     [
         ("-h", "invalid option -- 'h'"),
         ("-tfz", "invalid option -- 'z'"),
+        ("--explainn", "invalid option -- '-'"),
         ("--help", "invalid option -- '-'"),
         ("-c", "option requires an argument -- 'c'"),
         ("-tc", "option requires an argument -- 'c'"),

@@ -1,11 +1,12 @@
 """knet as the node sees it."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from pycorosync.knet.outputs import Received, SendDatagram, SendDatagrams
-from pycorosync.node.knet_network import KnetNetwork
+from pycorosync.node.knet_network import KnetNetwork, knet_settings, refused_by_libknet
 from pycorosync.node.outputs import Binding
 from tests.nodes import CONFIGURATION, SimulatedNode
 
@@ -141,3 +142,15 @@ def test_new_keys_are_accepted_before_they_are_used_and_forgotten_when_all_have_
     one.reconfigure_crypto(1, now_ns)
     one.send(TOKEN, 2, now_ns)
     assert not _exchange(one, two, now_ns), "sent with keys that the other does not have"
+
+
+def test_what_libknet_refuses_leaves_what_was_before() -> None:
+    totem = SimulatedNode(TWO_NODES).configuration.totem
+    bad = replace(totem, timers=replace(totem.timers, knet_mtu=70_000, knet_pmtud_interval_s=90_000))
+    assert refused_by_libknet(totem.timers) == []
+    assert refused_by_libknet(bad.timers) == ["pmtud_setfreq", "pmtud_set"]
+    at_start = knet_settings(bad)
+    assert (at_start.manual_mtu, at_start.pmtud_interval_ns) == (0, 60 * 1000 * MS)
+    good = replace(totem, timers=replace(totem.timers, knet_mtu=1400, knet_pmtud_interval_s=7))
+    later = knet_settings(bad, knet_settings(good))
+    assert (later.manual_mtu, later.pmtud_interval_ns) == (1400, 7 * 1000 * MS)
