@@ -20,6 +20,7 @@ from pycorosync.types import Buffer, NodeId
 TOTEM = subsystem("TOTEM")
 
 _NS_IN_MS, _NS_IN_S = 1_000_000, 1_000_000_000
+USABLE_TRANSPORT = "udp"
 # libknet's: its own interval, and what it lets be set.
 PMTUD_INTERVAL_S, PMTUD_INTERVAL_MAX_S, MANUAL_MTU_MAX = 60, 86400, 65535
 ACTIVATE, CLEAN_UP = 1, 2  # phases of a change of keys
@@ -52,13 +53,13 @@ class KnetNetwork:
 
     def start(self, now_ns: int) -> None:
         for link in self._totem.links:
-            _log_link(link)
+            _log_link(link, self._totem.node_id)
         self._knet.start(now_ns)
 
     def bindings(self) -> tuple[Binding, ...]:
         return tuple(
             Binding(link.number, str(link.local_address), link.port)
-            for link in self._totem.links
+            for link in usable_links(self._totem)
             if link.local_address is not None
         )
 
@@ -83,7 +84,7 @@ class KnetNetwork:
         before = {link.number: link for link in self._totem.links}
         for link in totem.links:
             if before.get(link.number) != link:
-                _log_link(link)
+                _log_link(link, totem.node_id)
         for name in refused_by_libknet(totem.timers):
             TOTEM.warning("knet_handle_%s failed: Invalid argument (22)", name.removesuffix("_set"))
         settings = knet_settings(totem, self._settings)
@@ -147,11 +148,20 @@ class KnetNetwork:
         self._knet.clear_stats()
 
 
-def _log_link(link: LinkConfig) -> None:
+def usable_links(totem: TotemConfig) -> tuple[LinkConfig, ...]:
+    """Links of this engine. Of knet_transport it has udp: one over sctp is as on a kernel without it."""
+    return tuple(link for link in totem.links if link.transport == USABLE_TRANSPORT)
+
+
+def _log_link(link: LinkConfig, own: NodeId) -> None:
     TOTEM.info("Configuring link %d", link.number)
     TOTEM.info(
         "Configured link number %d: local addr: %s, port=%d", link.number, link.local_address, link.port
     )
+    if link.transport != USABLE_TRANSPORT:
+        for member in link.members:
+            if member.node_id != own:
+                TOTEM.error("knet_link_set_config failed: Protocol not supported (93)")
 
 
 def crypto_settings(crypto: CryptoConfig) -> CryptoSettings:
@@ -171,7 +181,7 @@ def knet_settings(totem: TotemConfig, before: KnetSettings | None = None) -> Kne
     `before`: those of a network that runs.
     """
     peers: dict[NodeId, dict[int, Address]] = {}
-    for link in totem.links:
+    for link in usable_links(totem):
         for member in link.members:
             if member.node_id != totem.node_id:
                 peers.setdefault(member.node_id, {})[link.number] = (str(member.address), link.port)
@@ -185,7 +195,7 @@ def knet_settings(totem: TotemConfig, before: KnetSettings | None = None) -> Kne
     return KnetSettings(
         node_id=totem.node_id,
         mode=LinkMode(totem.link_mode),
-        links=tuple(_link_settings(link) for link in totem.links),
+        links=tuple(_link_settings(link) for link in usable_links(totem)),
         peers=peers,
         pmtud_interval_ns=interval_ns,
         manual_mtu=mtu,

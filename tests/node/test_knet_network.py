@@ -154,3 +154,15 @@ def test_what_libknet_refuses_leaves_what_was_before() -> None:
     good = replace(totem, timers=replace(totem.timers, knet_mtu=1400, knet_pmtud_interval_s=7))
     later = knet_settings(bad, knet_settings(good))
     assert (later.manual_mtu, later.pmtud_interval_ns) == (1400, 7 * 1000 * MS)
+
+
+def test_a_link_over_sctp_is_one_that_the_kernel_does_not_have(caplog: pytest.LogCaptureFixture) -> None:
+    interface = "  interface {\n    linknumber: 1\n    knet_transport: sctp\n  }\n}\nnodelist {"
+    text = TWO_NODES.replace("}\nnodelist {", interface, 1)
+    network = _network(text)
+    with caplog.at_level("ERROR", "corosync.TOTEM"):
+        network.start(0)
+    texts = [record.getMessage() for record in caplog.records if record.name == "corosync.TOTEM"]
+    assert "knet_link_set_config failed: Protocol not supported (93)" in texts
+    assert network.bindings() == (Binding(0, "192.0.2.1", 5405),)
+    assert [link.enabled for link in network.links(2)] == [True, False]
