@@ -48,6 +48,11 @@ RULES = (
         r"\1\2<after a parser error>",
         "deliberate: a reload that fails in the parser ends, and says so, as any other failed reload does",
     ),
+    # --- rings of several nodes, which may have found each other in one step or in several
+    Rule(
+        "hosts, .*quorumtool", r"^(Ring ID: +\d+\.)[0-9a-f]+", r"\1<seq>", "counts the rings before this one"
+    ),
+    Rule("hosts, .*cmapctl", r"(join_count \(u32\) = )\d+", r"\1<count>", "counts the rings of that node"),
     # --- log lines
     Rule(
         "corosync -[ft]",

@@ -4,6 +4,8 @@ Everything follows from a seed. Mistakes are those of operators (a wrong number,
 twice) and those of broken files (bytes that are no text, lines without end).
 """
 
+import re
+import sys
 from collections.abc import Callable
 from random import Random
 
@@ -319,3 +321,35 @@ def generate(seed: int) -> bytes:
         for _ in range(rng.choice([1, 1, 2, 3])):
             data = rng.choice(MISTAKES)(rng, data)
     return data
+
+
+def _odd_option(rng: Random, data: bytes) -> bytes:
+    """A line with a value that may be odd, behind the head of a section where it belongs."""
+    name = rng.choice([*WORDS, "numbers", "interface", "node"])
+    if name == "numbers":
+        name, line = "totem", f"  {rng.choice(TOTEM_NUMBERS)}: {rng.choice([*BAD_NUMBERS, *GOOD_NUMBERS])}\n"
+    elif name == "interface":
+        name, line = "totem", f"  interface {{\n{''.join(_options(rng, INTERFACE, 2))}  }}\n"
+    elif name == "node":
+        key = rng.choice(["nodeid", "quorum_votes", "ring0_addr", "ring1_addr", "ring9_addr", "name"])
+        line = f"    {key}: {rng.choice([*ADDRESSES, *BAD_NUMBERS, '1', '2', '65536'])}\n"
+    else:
+        line = _options(rng, WORDS[name], 1)[0]
+    head = f"{name} {{\n".encode()
+    at = rng.choice([match.end() for match in re.finditer(re.escape(head), data)] or [0])
+    if not at:
+        return data + head + line.encode() + b"}\n"
+    return data[:at] + line.encode() + data[at:]
+
+
+def mutant(seed: int) -> bytes:
+    """A good file with one mistake, or two."""
+    rng = Random(seed)
+    data = configuration(rng, 0.0).encode()
+    for _ in range(rng.choice([1, 1, 1, 2])):
+        data = _odd_option(rng, data) if rng.random() < 0.6 else rng.choice(MISTAKES)(rng, data)
+    return data
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(mutant(int(sys.argv[1])))

@@ -26,6 +26,11 @@ class Engine:
     def daemon(self, *arguments: str) -> list[str]:
         return [*self._daemon, *arguments]
 
+    @property
+    def tool_names(self) -> list[str]:
+        """Tools that are not where the distribution has its own."""
+        return list(self._tools)
+
     def tool(self, name: str) -> list[str]:
         """The command for e.g. "corosync-quorumtool"."""
         return self._tools.get(name, [f"/usr/sbin/{name}"])
@@ -34,6 +39,10 @@ class Engine:
         """From now on a shell on the host that asks for a corosync-* tool gets this implementation's."""
         for name, command in self._tools.items():
             host.write(f"{OWN_TOOLS}/{name}", f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n', 0o755)
+
+    def install_daemon(self, host: Host) -> None:
+        """The same for `corosync`."""
+        host.write(f"{OWN_TOOLS}/corosync", f'#!/bin/sh\nexec {shlex.join(self._daemon)} "$@"\n', 0o755)
 
     def start(self, host: Host, conf: str, ready: bool = True, *arguments: str) -> Process:
         """Write the configuration and start the daemon in the foreground; return when it serves clients."""

@@ -1,0 +1,13 @@
+"""Slices of the reload campaign (campaign.py): 200 legal and 50 illegal changes, ours and mixed."""
+
+import pytest
+
+from config.campaign import run
+
+SLICES = [(kinds, seed) for seed in range(1, 9) for kinds in ("ooo", "ror" if seed % 2 else "oro")]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("kinds", "seed"), SLICES)
+def test_a_ring_under_load_is_reloaded(kinds: str, seed: int) -> None:
+    assert run(kinds, seed, legal=25, illegal=7) == []
