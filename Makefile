@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Run by its path from elsewhere too.
 RUN := $(CURDIR)/$(BIN)/python
 
-.PHONY: help check format test prepare compat sim hostile demo bench clean
+.PHONY: help check format test prepare compat sim golden reloads hostile demo bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the words
@@ -40,6 +40,12 @@ test: prepare  ## everything that a change must pass: installs what it needs, ch
 
 compat: prepare $(VENV)/installed  ## all tests against real corosync, the long ones too
 	$(RUN) -m pytest -c compat-tests/pytest.ini -v --durations=20 compat-tests
+
+golden: prepare $(VENV)/installed  ## states of clusters, recorded from real corosync and compared in one run (ONLY=word ARGS)
+	cd compat-tests && $(RUN) -m golden.run $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+reloads: prepare $(VENV)/installed  ## random reloads of three nodes under load (KINDS=ooo|ror|oro SEED ARGS)
+	cd compat-tests && $(RUN) -m config.campaign $(or $(KINDS),ooo) --seed $(or $(SEED),1) $(ARGS)
 
 hostile: prepare $(VENV)/installed  ## hostile local clients
 	$(RUN) -m pytest -c compat-tests/pytest.ini -v -s compat-tests/hostile

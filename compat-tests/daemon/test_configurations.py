@@ -15,6 +15,8 @@ from daemon.runs import once, prepare, serve
 
 CASES = sorted((Path(__file__).parent / "configurations").glob("*.conf"))
 # Looked at in every run; the others take minutes.
+# corosync aborts here (a 64-bit option that is no number); we refuse, and say why.
+ABORTS = "resources-wd-bad"
 QUICK = {"ok", "no-version", "bad-token", "log-bad-bool", "quorum-provider-bad", "unclosed-brace"}
 
 
@@ -40,5 +42,10 @@ def cases() -> Iterator[object]:
 def test_a_configuration_is_judged_alike(path: Path, host: Host) -> None:
     configuration = path.read_bytes()
     real, ours = (transcript(engine, host, configuration) for engine in (REAL, OURS))
+    if path.stem == ABORTS:
+        assert real[0] in ("status 134", "status -6")
+        assert ours[0] == "status 8"
+        assert any("is expected to be integer" in line for line in ours)
+        return
     lines = difflib.unified_diff(real, ours, "real", "ours", lineterm="", n=1)
     assert real == ours, "\n".join(lines)

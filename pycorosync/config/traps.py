@@ -254,6 +254,11 @@ def _crypto(conf: Configuration, entries: Lookup) -> Iterator[Trap]:
         yield Trap("totem.crypto_hash", f"{crypto.hash} is weak", "sha256")
 
 
+def _nozzle(conf: Configuration, entries: Lookup) -> Iterator[Trap]:
+    for key in entries.keys("nozzle.")[:1]:
+        yield Trap(key, "nozzle devices are not supported: no device is made")
+
+
 def _logging(conf: Configuration, entries: Lookup) -> Iterator[Trap]:
     targets: list[tuple[str, LogTarget]] = [("logging", conf.logging.target)]
     targets += [(f"logging.logger_subsys.{name}", target) for name, target in conf.logging.subsystems.items()]
@@ -276,7 +281,7 @@ def _logging(conf: Configuration, entries: Lookup) -> Iterator[Trap]:
 
 TRAPS: Final[tuple[Callable[[Configuration, Lookup], Iterator[Trap]], ...]] = (
     _crypto, _nodes, _consensus, _retransmits, _joining, _heartbeat, _warning, _window, _pings,
-    _quorum, _two_node, _even, _device, _logging,
+    _quorum, _two_node, _even, _device, _nozzle, _logging,
 )  # fmt: skip
 
 

@@ -1,5 +1,8 @@
 """The table of options: complete, consistent, and found from where a line stands."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from pycorosync.cmap.store import ValueType
@@ -121,3 +124,25 @@ def test_only_options_with_a_default_have_one() -> None:
     assert default_of("totem.token") == 3000
     with pytest.raises(KeyError):
         default_of("totem.hold")
+
+
+LISTED = Path(__file__).parents[2] / "docs" / "options.md"
+
+
+def test_every_option_is_listed_with_what_shows_it() -> None:
+    listed = {
+        name.strip()
+        for line in LISTED.read_text().splitlines()
+        if line.startswith("| ")
+        for name in line.split("|")[1].split(",")
+    }
+    missing = {path for path in OPTIONS if path.rpartition(".")[2] not in listed}
+    assert not missing
+
+
+def test_what_shows_it_exists() -> None:
+    root = LISTED.parents[1]
+    for reference in re.findall(r"`((?:tests|compat-tests|protocol)/[^`]+)`", LISTED.read_text()):
+        path, _, name = reference.partition("::")
+        assert (root / path).exists(), reference
+        assert not name or f"def {name}(" in (root / path).read_text(), reference

@@ -80,6 +80,7 @@ CASES = [
         "nodelist.node.0.nodeid",
     ),
     (SOUND.replace("nodeid: 3\n", "nodeid: 3\n    quorum_votes: 0\n"), "nodelist.node.2.quorum_votes"),
+    (three(rest="nozzle {\n  name: noz0\n}\n"), "nozzle.name"),
     (three(rest="logging {\n  to_logfile: yes\n}\n"), "logging.to_logfile"),
     (three(rest="logging {\n  to_syslog: no\n}\n"), "logging.to_syslog"),
     (
