@@ -53,6 +53,12 @@ RULES = (
         "hosts, .*quorumtool", r"^(Ring ID: +\d+\.)[0-9a-f]+", r"\1<seq>", "counts the rings before this one"
     ),
     Rule("hosts, .*cmapctl", r"(join_count \(u32\) = )\d+", r"\1<count>", "counts the rings of that node"),
+    Rule(
+        "after a refusal",
+        r"^nodelist\.local_node_pos .*\n",
+        "",
+        "deliberate: corosync deletes keys before it refuses a file; here nothing changes",
+    ),
     # --- log lines
     Rule(
         "corosync -[ft]",
@@ -93,6 +99,12 @@ RULES = (
         r"(?<=\] )(<file>:)?(_corosync_exit_error|log_exit)(?=[: ])",
         r"\1<function>",
         "names in the source",
+    ),
+    Rule(
+        "^mutants$",
+        r"^.*\[KNET  \] host: host: .*\n",
+        "",
+        "of many nodes that are not there libknet's thread tells when it gets its turn",
     ),
     Rule(
         "corosync -f", r"(?<=\] n1 corosync)(?=\w)", " ", "with timestamp off, corosync runs words together"

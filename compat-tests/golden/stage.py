@@ -4,6 +4,7 @@ Everything that is waited for is asked of the distribution's tools, whoever runs
 """
 
 import re
+import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from masking import mask
 
 LOGFILE = "/var/log/corosync/corosync.log"
 LIMIT_S = 180.0
+LOG_DELAY_S = 2.0  # corosync writes its log from a thread of its own
 
 
 class Answer(NamedTuple):
@@ -134,12 +136,14 @@ class Stage:
         """Something else that counts."""
         self.answers.append(Answer(question, mask(f"{len(self.lab.hosts)} hosts, {question}", text)))
 
-    def log(self, number: int, pattern: str, *, drop: bool = True) -> None:
+    def log(self, number: int, pattern: str, *, drop: bool = True, ordered: bool = True) -> None:
         """The words of the log that match; the log is then emptied, as after a rotation."""
+        time.sleep(LOG_DELAY_S)
         path = self.lab[number].path(LOGFILE)
         text = path.read_text(errors="replace") if path.exists() else ""
         found = dict.fromkeys(match.group() for match in re.finditer(pattern, text, re.MULTILINE))
-        self.note(f"n{number}: log lines", "".join(f"{line}\n" for line in found))
+        lines = list(found) if ordered else sorted(found)
+        self.note(f"n{number}: log lines", "".join(f"{line}\n" for line in lines))
         if drop and path.exists():
             path.write_text("")
 

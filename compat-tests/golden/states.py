@@ -385,33 +385,29 @@ def second_and_shutdown(stage: Stage) -> None:
         stage.log(number, GREPPED)
 
 
-RELOAD: Final = "corosync-cfgtool -R; corosync-cmapctl config."
+# Several times, because corosync's log often loses a line around a reload.
+RELOADS: Final = "for i in 1 2 3; do corosync-cfgtool -R; done"
+STATUS: Final = "corosync-cmapctl config."
 
 
 def reload(stage: Stage) -> None:
-    """Good and bad files, as an operator changes them; both nodes' words."""
+    """Good and bad files, as an operator changes them; both nodes' words, in the end."""
     options: dict[str, object] = {"crypto": True, "nodes": 2}
 
-    def turn(
-        *changes: tuple[str, str], ask: tuple[str, ...] = (), question: str = RELOAD, **more: object
-    ) -> None:
+    def turn(*changes: tuple[str, str], ask: tuple[str, ...] = (STATUS,), **more: object) -> None:
         _edited(stage, *changes, **(options | more))
-        stage.ask(1, question, *ask)
-        for number in (1, 2):
-            stage.log(number, GREPPED)
+        stage.ask(1, RELOADS, *ask)
 
     stage.configure(**options)  # type: ignore[arg-type]
     stage.start(1, 2)
     stage.settle(1, 2, links=2)
-    for number in (1, 2):
-        stage.log(number, GREPPED)
     timers = "corosync-cmapctl totem.token runtime.config.totem.token runtime.config.totem.consensus"
     turn()
-    turn(totem={"token": 5000}, ask=(timers,))
-    turn(("cluster_name", "}\ncluster_name"), question="corosync-cfgtool -R")
-    turn(totem={"token": 10}, ask=(timers,))
-    turn(totem={"token": "x"}, question="corosync-cfgtool -R")
-    turn(transport="udpu", ask=("corosync-cmapctl totem.transport",))
+    turn(totem={"token": 5000}, ask=(STATUS, timers))
+    turn(("cluster_name", "}\ncluster_name"), ask=())  # what the map says then is another matter: masking.py
+    turn(totem={"token": 10}, ask=(STATUS, timers))
+    turn(totem={"token": "x"}, ask=())
+    turn(transport="udpu", ask=(STATUS, "corosync-cmapctl totem.transport"))
     turn()
     turn(
         nodes=3, ask=(*SHORT, "corosync-cfgtool -s", "corosync-cmapctl nodelist. quorum. runtime.votequorum")
@@ -422,17 +418,17 @@ def reload(stage: Stage) -> None:
     stage.settle(1, 2, links=2)
     stage.ask(1, *LINKS)
     turn(totem={"crypto_cipher": "aes128"}, ask=("corosync-cmapctl totem.crypto", "corosync-quorumtool -s"))
-    turn(crypto=False, ask=("corosync-cmapctl totem.crypto",))
     turn()
-    turn(("nodeid: 2\n", "nodeid: 3\n"), ask=("corosync-cmapctl nodelist.", "corosync-quorumtool -l"))
+    turn(("10.77.1.2\n", "10.77.1.3\n"), ask=("corosync-cmapctl nodelist. # after a refusal",))
     turn()
-    turn(("10.77.1.2\n", "10.77.1.3\n"), ask=("corosync-cmapctl nodelist.",))
     turn(cluster_name="other", ask=("corosync-cmapctl totem.cluster_name",))
     turn(logging={"debug": "on"}, ask=("corosync-cmapctl logging.",))
     turn(quorum={"expected_votes": 3}, ask=("corosync-quorumtool -s",))
     turn(quorum={"two_node": 1}, ask=("corosync-quorumtool -s",))
     turn(ask=("corosync-quorumtool -s",))
-    turn(("nodeid: 2\n", "nodeid: 1\n"), ask=("corosync-cmapctl nodelist.",))
+    turn(("nodeid: 2\n", ""), ask=("corosync-cmapctl nodelist. # after a refusal",))
+    for number in (1, 2):
+        stage.log(number, GREPPED, ordered=False)
 
 
 # crmsh asks it whether corosync runs; on a host of the lab there is none.

@@ -75,6 +75,7 @@ class Shell:
         self._stats = StatsMap()
         self._signals, self._signal_writer = socket.socketpair()
         self._stopping = False
+        self._stop_wanted = False  # the node has said so
 
     # --- life
 
@@ -107,6 +108,8 @@ class Shell:
         self.node.run(now_ns)
         self._carry_out(now_ns)
         self._server.flush(now_ns)
+        if self._stop_wanted:
+            self.stop()
         # The detector looks in every turn: a busy daemon never waits, and yet it has not paused.
         deadlines = (
             self._pauses.next_deadline(now_ns),
@@ -185,7 +188,8 @@ class Shell:
         if not output.leave:
             # Killed by another node: nothing more may leave this one, and nothing is put in order.
             raise StartError(ExitStatus.KILLED, "", _KILLED_SOURCE)
-        self.stop()
+        # When all outputs of this turn are out: among them the message by which the others learn why we go.
+        self._stop_wanted = True
 
     # --- signals
 

@@ -5,7 +5,9 @@
 from collections.abc import Iterable
 
 from pycorosync.cmap.stats import KNET_HANDLE, KNET_LINK, Stat, stats_of
-from pycorosync.config.model import CryptoConfig, LinkConfig, Timers, TotemConfig
+from pycorosync.config.grammar import byte_length
+from pycorosync.config.host import Lookup, get_string
+from pycorosync.config.model import CryptoConfig, LinkConfig, Timers, TotemConfig, Transport
 from pycorosync.knet.crypto import CryptoSettings, Entropy
 from pycorosync.knet.engine import OWN_MTU, Knet
 from pycorosync.knet.link import LinkSettings
@@ -21,6 +23,7 @@ TOTEM = subsystem("TOTEM")
 
 _NS_IN_MS, _NS_IN_S = 1_000_000, 1_000_000_000
 USABLE_TRANSPORT = "udp"
+NOZZLE_MAC_BYTES = 17
 # libknet's: its own interval, and what it lets be set.
 PMTUD_INTERVAL_S, PMTUD_INTERVAL_MAX_S, MANUAL_MTU_MAX = 60, 86400, 65535
 ACTIVATE, CLEAN_UP = 1, 2  # phases of a change of keys
@@ -146,6 +149,26 @@ class KnetNetwork:
 
     def clear_stats(self) -> None:
         self._knet.clear_stats()
+
+
+def nozzle_complaint(keys: Lookup) -> str | None:
+    """What is said about the nozzle section. Its devices are not supported: none is made."""
+    if get_string(keys, "nozzle.name") is None:
+        return None
+    if get_string(keys, "nozzle.ipaddr") is None:
+        return "No IP address supplied for Nozzle device"
+    if get_string(keys, "nozzle.ipprefix") is None:
+        return "No prefix supplied for Nozzle IP address"
+    macaddr = get_string(keys, "nozzle.macaddr")
+    if macaddr is not None and byte_length(macaddr) != NOZZLE_MAC_BYTES:
+        return f"macaddr for nozzle device is not in the correct format '{macaddr}'"
+    return f"Unable to init nozzle device {get_string(keys, 'nozzle.name')}: Operation not supported"
+
+
+def log_nozzle(totem: TotemConfig, keys: Lookup) -> None:
+    """At the start and after each reload."""
+    if totem.transport is Transport.KNET and (complaint := nozzle_complaint(keys)):
+        TOTEM.error("%s", complaint)
 
 
 def usable_links(totem: TotemConfig) -> tuple[LinkConfig, ...]:

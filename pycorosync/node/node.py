@@ -197,6 +197,7 @@ class Node:
     def start(self, now_ns: int) -> None:
         """Open the links, and begin to look for a ring."""
         self._network.start(now_ns)
+        self._reconfiguration.check_nozzle()
         self.outputs.append(ConfigureSockets(self._network.bindings()))
         self._ring.start(now_ns)
 

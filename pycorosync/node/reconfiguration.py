@@ -12,6 +12,7 @@ from pycorosync.config.model import Configuration, TotemConfig
 from pycorosync.config.reload import RefusedReload, ReloadPlan, Stage, change_option, plan_reload
 from pycorosync.cs_error import CsError
 from pycorosync.log import subsystem
+from pycorosync.node.knet_network import log_nozzle
 from pycorosync.services.cfg.service import RELOAD_IN_PROGRESS, CfgService
 from pycorosync.services.service import NodeView
 
@@ -85,6 +86,11 @@ class Reconfiguration:
         cmap.update(plan.sets)
         self._configuration = plan.configuration
         self._apply(plan.configuration.totem)
+        self.check_nozzle()
+
+    def check_nozzle(self) -> None:
+        """Say what there is to say about the nozzle section, at the start and after each reload."""
+        log_nozzle(self._configuration.totem, self._view.cmap)
 
     def _on_key(self, change: Change) -> None:
         """A client has set or deleted an option of the totem section."""

@@ -151,6 +151,9 @@ def test_the_operator_stops_the_node_in_the_same_way(
 ) -> None:
     caplog.set_level("INFO", "corosync")
     fixture.carry_out(StopDaemon(0))
+    # What is put out in the same turn, as the message that tells the others, must leave first.
+    assert not fixture.shell._stopping
+    fixture.shell._turn(NOW)
     assert "Unloading all Corosync service engines." in caplog.messages
     assert fixture.shell._stopping
 

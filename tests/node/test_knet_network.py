@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from pycorosync.knet.outputs import Received, SendDatagram, SendDatagrams
-from pycorosync.node.knet_network import KnetNetwork, knet_settings, refused_by_libknet
+from pycorosync.node.knet_network import KnetNetwork, knet_settings, nozzle_complaint, refused_by_libknet
 from pycorosync.node.outputs import Binding
 from tests.nodes import CONFIGURATION, SimulatedNode
 
@@ -166,3 +166,26 @@ def test_a_link_over_sctp_is_one_that_the_kernel_does_not_have(caplog: pytest.Lo
     assert "knet_link_set_config failed: Protocol not supported (93)" in texts
     assert network.bindings() == (Binding(0, "192.0.2.1", 5405),)
     assert [link.enabled for link in network.links(2)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({}, None),
+        ({"ipaddr": "10.1.1.0"}, None),
+        ({"name": "noz0"}, "No IP address supplied for Nozzle device"),
+        ({"name": "noz0", "ipaddr": "10.1.1.0"}, "No prefix supplied for Nozzle IP address"),
+        (
+            {"name": "noz0", "ipaddr": "10.1.1.0", "ipprefix": "24", "macaddr": "x"},
+            "macaddr for nozzle device is not in the correct format 'x'",
+        ),
+        (
+            {"name": "noz0", "ipaddr": "10.1.1.0", "ipprefix": "24"},
+            "Unable to init nozzle device noz0: Operation not supported",
+        ),
+    ],
+)
+def test_what_is_said_about_a_nozzle(options: dict[str, str], complaint: str | None) -> None:
+    lines = "".join(f"  {key}: {value}\n" for key, value in options.items())
+    node = SimulatedNode(f"{TWO_NODES}nozzle {{\n{lines}}}\n")
+    assert nozzle_complaint(node.node.view.cmap) == complaint
