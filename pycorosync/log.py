@@ -5,6 +5,7 @@ lines) and trace (below debug).
 """
 
 import logging
+from collections.abc import Callable
 
 EMERG, ALERT = 70, 60
 CRIT, ERROR, WARNING = logging.CRITICAL, logging.ERROR, logging.WARNING
@@ -19,17 +20,33 @@ SUBSYSTEMS = (
 )  # fmt: skip
 
 
-class SubsystemLogger:
-    """The face that engines log through. Arguments are %-formatted only if the line is wanted."""
+# Is given every line: subsystem, level, text and its arguments.
+Recorder = Callable[[str, int, str, tuple[object, ...]], None]
+_recorder: Recorder | None = None
 
-    __slots__ = ("_logger", "log")
+
+def record_with(recorder: Recorder | None) -> None:
+    """From now on `recorder` gets the lines of every level, wanted by a target or not; None ends it."""
+    global _recorder
+    _recorder = recorder
+
+
+class SubsystemLogger:
+    """The face that engines log through. Arguments are %-formatted only if somebody wants the line."""
+
+    __slots__ = ("_logger", "_name")
 
     def __init__(self, name: str) -> None:
+        self._name = name
         self._logger = logging.getLogger(f"corosync.{name}")
-        self.log = self._logger.log
+
+    def log(self, level: int, text: str, *args: object) -> None:
+        if _recorder is not None:
+            _recorder(self._name, level, text, args)
+        self._logger.log(level, text, *args)
 
     def enabled(self, level: int) -> bool:
-        return self._logger.isEnabledFor(level)
+        return _recorder is not None or self._logger.isEnabledFor(level)
 
     def error(self, text: str, *args: object) -> None:
         self.log(ERROR, text, *args)

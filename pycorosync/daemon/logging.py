@@ -6,7 +6,7 @@
 
 `timestamp` decides the first field, `fileline` and `function_name` add ` file:function:line` behind the
 subsystem. Lines to stderr use the log file's threshold. Syslog gets debug lines as info and trace lines as
-debug, as libqb does, because most syslogs drop debug.
+debug, as libqb does, because most syslogs drop debug. Lines of every level go to the flight recorder.
 
 Compatibility: with `timestamp: off` corosync prints the level in the log file directly behind `corosync`;
 we print a blank between the two. A change at run time that names a bad value is refused as a whole and
@@ -18,12 +18,14 @@ import os
 import socket
 import sys
 import time
+from contextlib import suppress
 from types import FrameType
 
 from pycorosync import log
 from pycorosync.config.host import HostFacts, Lookup
 from pycorosync.config.logs import read_logging
 from pycorosync.config.model import Debug, LoggingConfig, LogTarget
+from pycorosync.daemon.flight_recorder import FlightRecorder, store
 from pycorosync.daemon.log_writer import FileTarget, LogWriter, StderrTarget, SyslogTarget, Target
 from pycorosync.errors import Fault
 
@@ -102,6 +104,7 @@ class LogSystem(logging.Handler):
         super().__init__()
         self.settings: LoggingConfig | None = None
         self.writer = LogWriter()
+        self.recorder: FlightRecorder | None = None
         self.broken = 0  # lines that could not even be formatted: our own fault
         self._hostname = hostname or _hostname()
         self._stderr = StderrTarget(stderr_fd)
@@ -146,6 +149,38 @@ class LogSystem(logging.Handler):
             route = _Route(name, settings.of(name), files.get(paths[name] or ""))
             self._routes[name] = route
             logging.getLogger(f"corosync.{name}").setLevel(route.level)
+        self._switch_recorder(settings.blackbox)
+
+    def _switch_recorder(self, wanted: bool) -> None:
+        """Begin or end to record. What was recorded is lost when it ends, as with corosync."""
+        if wanted == (self.recorder is not None):
+            return
+        log.record_with(None)
+        if self.recorder is not None:
+            self.recorder.close()
+            self.recorder = None
+            return
+        try:
+            self.recorder = FlightRecorder()
+        except OSError as fault:
+            text = "Unable to initialize log flight recorder, there will be no blackbox: %s (%d)"
+            MAIN.warning(text, fault.strerror, fault.errno)
+        else:
+            log.record_with(self._record)
+
+    def _record(self, subsystem: str, level: int, text: str, arguments: tuple[object, ...]) -> None:
+        """Every line, before the thresholds are looked at. Never raises."""
+        if self.recorder is None:
+            return
+        frame = _caller()
+        function, line = (frame.f_code.co_name, frame.f_lineno) if frame else ("?", 0)
+        with suppress(Exception):  # counted when the line is formatted for its targets
+            text = text % arguments if arguments else text
+        self.recorder.record(subsystem, level, function, line, text, time.time_ns())
+
+    def store_flight_data(self, directory: str) -> None:
+        """Write what is recorded to a file there."""
+        store(self.recorder, directory)
 
     def _file(self, path: str) -> FileTarget:
         if path in self._files:

@@ -27,6 +27,7 @@ from pycorosync.daemon.command_line import (
     version_text,
 )
 from pycorosync.daemon.configuration import read_configuration
+from pycorosync.daemon.crash import before_a_crash
 from pycorosync.daemon.explanation import explain_configuration
 from pycorosync.daemon.logging import LogConfigError, LogSystem
 from pycorosync.daemon.process import (
@@ -94,6 +95,7 @@ class Daemon:
     def __init__(self, options: Options, log_system: LogSystem) -> None:
         self._options = options
         self._log_system = log_system
+        self._state_directory = ""  # until it is known
 
     def run(self, arguments: list[str]) -> int:
         try:
@@ -141,6 +143,7 @@ class Daemon:
             LOG.notice("Corosync Cluster Engine %s starting up", COROSYNC_VERSION)
             LOG.info("Corosync built-in features:%s", features())
         enter_state_directory(system.state_dir)
+        self._state_directory = system.state_dir
         for warning in warnings:
             LOG.warning("%s", warning)
 
@@ -154,12 +157,14 @@ class Daemon:
         self._log_system.last_words(refused.faults[0].text)
         return refused.phase.exit_status
 
-    @staticmethod
-    def _report_defect(fault: Exception) -> int:
+    def _report_defect(self, fault: Exception) -> int:
         """A defect of this program: where it happened belongs in the log, for stderr may lead nowhere."""
         for text in traceback.format_exception(fault):
             for line in text.splitlines():
                 LOG.error("%s", line)
+        if self._state_directory:
+            # Where corosync would end by abort(3).
+            self._log_system.store_flight_data(self._state_directory)
         log_exit(ExitStatus.FATAL, "main.py")
         return ExitStatus.FATAL
 
@@ -178,6 +183,7 @@ class Daemon:
             daemonize()
             LOG.debug("Corosync TTY detached")
         set_process_name(arguments)
+        before_a_crash(lambda: self._log_system.store_flight_data(self._state_directory))
         keep_heap()
         lock_memory()
         self._log_system.start_thread()

@@ -58,6 +58,7 @@ class Shell:
         self.node = node
         self._configuration_file = configuration_file
         self._log_system = log_system
+        self._state_directory = state_directory
         self._ring_id_file = RingIdFile(state_directory, node.view.node_id)
         self._expected_votes_file = ExpectedVotesFile(state_directory)
         self._guard = SigbusGuard()
@@ -182,7 +183,7 @@ class Shell:
         self._log_system.reopen()
 
     def _dump(self, _output: DumpFlightData, _now_ns: int) -> None:
-        LOG.debug("blackbox requested")
+        self._log_system.store_flight_data(self._state_directory)
 
     def _stop_daemon(self, output: StopDaemon, _now_ns: int) -> None:
         if not output.leave:

@@ -14,21 +14,10 @@ import os
 import signal
 from collections.abc import Iterable
 
+from pycorosync.daemon.signal_action import handle_at_once
 from pycorosync.ipc.shared_memory import Mapping
 
-_SA_SIGINFO = 4
 _SI_ADDR_AT = 16  # offset of si_addr in siginfo_t on 64 bit Linux
-
-_Handler = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-
-
-class _SigAction(ctypes.Structure):
-    _fields_ = (
-        ("handler", ctypes.c_void_p),
-        ("mask", ctypes.c_ulong * 16),
-        ("flags", ctypes.c_int),
-        ("restorer", ctypes.c_void_p),
-    )
 
 
 class SigbusGuard:
@@ -37,15 +26,10 @@ class SigbusGuard:
     def __init__(self) -> None:
         self._mappings: dict[int, Mapping] = {}
         self.severed: set[int] = set()  # addresses of mappings that have lost their file
-        self._handler = _Handler(self._on_sigbus)
 
     def install(self) -> None:
         """Handle SIGBUS from now on."""
-        action = _SigAction(
-            ctypes.cast(self._handler, ctypes.c_void_p), (ctypes.c_ulong * 16)(), _SA_SIGINFO, None
-        )
-        if ctypes.PyDLL(None, use_errno=True).sigaction(signal.SIGBUS, ctypes.byref(action), None) != 0:
-            raise OSError(ctypes.get_errno(), "sigaction")
+        handle_at_once(signal.SIGBUS, self._on_sigbus)
 
     def guard(self, mappings: Iterable[Mapping]) -> None:
         """These may lose their file at any time."""

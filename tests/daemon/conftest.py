@@ -15,6 +15,7 @@ def logging_restored() -> Iterator[None]:
     """A LogSystem takes over the process's loggers: afterwards they are as before."""
     saved = {name: getattr(logging, name) for name in _SWITCHES}
     yield
+    log.record_with(None)
     root = logging.getLogger("corosync")
     root.handlers[:] = []
     root.propagate = True

@@ -25,6 +25,7 @@ from pycorosync.daemon.logging import (
     LogConfigError,
     LogSystem,
 )
+from tests.daemon.flight_data import read
 
 MAIN, QUORUM, CPG = (log.subsystem(name) for name in ("MAIN", "QUORUM", "CPG"))
 STAMP = r"[A-Z][a-z][a-z] \d\d \d\d:\d\d:\d\d"
@@ -170,7 +171,7 @@ def test_thresholds_and_targets_differ_by_subsystem(setup: Setup, tmp_path: Path
 
 
 def test_levels_without_a_target_are_not_even_formatted(setup: Setup) -> None:
-    setup.configure(to_stderr="no", to_syslog="no", to_logfile="no")
+    setup.configure(to_stderr="no", to_syslog="no", to_logfile="no", blackbox="off")
     assert logging.getLogger("corosync.MAIN").level == NOTHING
     assert not MAIN.enabled(log.EMERG)
 
@@ -275,3 +276,45 @@ def test_a_line_that_cannot_be_formatted_is_counted(setup: Setup) -> None:
     MAIN.error("%d", "no number")
     assert setup.system.broken == 1
     assert setup.stderr_lines() == []
+
+
+def test_every_line_is_recorded_wanted_or_not(setup: Setup, tmp_path: Path) -> None:
+    setup.configure(to_stderr="no", to_syslog="no", to_logfile="no")
+    assert CPG.enabled(log.TRACE)
+    CPG.trace("trace %d", 1)
+    MAIN.error("%d", "no number")
+    MAIN.error("\ud800%s", "x")
+    setup.system.store_flight_data(str(tmp_path))
+    lines = read(tmp_path / "fdata")
+    assert [(line.priority, line.tag, line.text) for line in lines] == [
+        (8, 5, "trace 1"),
+        (3, 8, "%d"),
+        (3, 8, "?x"),
+    ]
+    assert {line.function for line in lines} == {"test_every_line_is_recorded_wanted_or_not"}
+    assert setup.system.broken == 0  # no target wanted them
+
+
+def test_the_recorder_goes_off_and_on_with_its_option(setup: Setup, tmp_path: Path) -> None:
+    setup.configure(to_stderr="no", to_syslog="no")
+    CPG.debug("one")
+    setup.configure(to_stderr="no", to_syslog="no", blackbox="off")
+    CPG.debug("two")
+    assert not CPG.enabled(log.DEBUG)
+    setup.system.store_flight_data(str(tmp_path))
+    assert "Can't store blackbox file: No such file or directory (2)" in setup.file_lines()[-1]
+    setup.configure(to_stderr="no", to_syslog="no")
+    CPG.debug("three")
+    setup.system.store_flight_data(str(tmp_path))
+    assert [line.text for line in read(tmp_path / "fdata")] == ["three"]
+
+
+def test_no_memory_for_the_recorder(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr("pycorosync.daemon.logging.FlightRecorder", refuse)
+    setup.configure(to_stderr="no", to_syslog="no")
+    text = "Unable to initialize log flight recorder, there will be no blackbox: Cannot allocate memory (12)"
+    assert setup.file_lines()[-1].endswith(text)
+    CPG.debug("goes nowhere")
