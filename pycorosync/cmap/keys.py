@@ -178,7 +178,7 @@ _OTHER_SECTIONS = (
 _RESOURCES = (
     Key("resources.system.memory_used.current", I32, _DAEMON, "memory and swap in use, in percent"),
     Key("resources.system.load_15min.current", DBL, _DAEMON, "load average of 15 minutes"),
-    Key("resources.system.NAME.last_updated", U64, _DAEMON, "when, in ns since 1970; 0: never"),
+    Key("resources.system.NAME.last_updated", U64, _DAEMON, "when, in ns of the monotonic clock; 0: never"),
     Key("resources.system.NAME.poll_period", U64, _FILE, "how often the resource is looked at, in ms"),
     Key("resources.system.NAME.state", STR, _DAEMON, "stopped, running or failed"),
     Key("resources.system.NAME.max", STR, _FILE, "more than this is a failure"),

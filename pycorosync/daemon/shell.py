@@ -15,6 +15,7 @@ from pycorosync.daemon import sd_notify
 from pycorosync.daemon.client_server import ClientServer
 from pycorosync.daemon.configuration import read_for_reload
 from pycorosync.daemon.expected_votes_file import ExpectedVotesFile
+from pycorosync.daemon.host_resources import Machine
 from pycorosync.daemon.logging import LogSystem
 from pycorosync.daemon.loop import Loop
 from pycorosync.daemon.pause import PauseDetector
@@ -92,7 +93,7 @@ class Shell:
         stats.add_clear("schedmiss", self._pauses.misses.clear)
         node.add_stats(stats)
         stored_votes = self._expected_votes_file.load()
-        for service in build_services(node.view, stats, ZeroCopyBuffers(), stored_votes, now_ns):
+        for service in build_services(node.view, stats, ZeroCopyBuffers(), stored_votes, now_ns, Machine()):
             node.load(service, now_ns)
             if service.HAS_IPC:
                 self._server.listen(service.ID, service.NAME)

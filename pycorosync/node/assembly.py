@@ -20,6 +20,7 @@ from pycorosync.services.cpg.service import CpgService
 from pycorosync.services.cpg.zero_copy import SharedBuffers
 from pycorosync.services.outputs import QuorumChanged
 from pycorosync.services.quorum.service import QuorumService
+from pycorosync.services.resources.host import HostResources
 from pycorosync.services.resources.mon import MonService
 from pycorosync.services.resources.pload import PloadService
 from pycorosync.services.resources.wd import WdService
@@ -45,7 +46,12 @@ def build_network(totem: TotemConfig, entropy: Entropy) -> Network:
 
 
 def build_services(
-    view: NodeView, stats: StatsMap, buffers: SharedBuffers, stored_expected_votes: int, now_ns: int
+    view: NodeView,
+    stats: StatsMap,
+    buffers: SharedBuffers,
+    stored_expected_votes: int,
+    now_ns: int,
+    host: HostResources | None = None,
 ) -> Iterator[Service]:
     """Every service, made when its turn has come, so that log lines and keys appear in corosync's order.
 
@@ -55,8 +61,8 @@ def build_services(
     yield CfgService(view)
     yield CpgService(view, buffers)
     yield PloadService(view)
-    yield MonService(view)
-    yield WdService(view)
+    yield MonService(view, host)
+    yield WdService(view, host)
     quorum = QuorumService(view)
     if provider := quorum.start():
         votequorum = VotequorumService(view)
