@@ -14,6 +14,7 @@ from pycorosync.client.cfg import Cfg, LinkState, NodeStatus, ShutdownFlag
 from pycorosync.client.cmap import Cmap, ValueType
 from pycorosync.client.connection import LibraryError
 from pycorosync.cs_error import CsError
+from pycorosync.tools import json_status
 from pycorosync.tools.common import (
     EXIT_FAILURE,
     EXIT_SUCCESS,
@@ -79,6 +80,8 @@ class Choice(NamedTuple):
 
 def main(arguments: list[str]) -> int:
     """Do what the options say, the last action of several; returns the exit status."""
+    if (rest := json_status.without_option(arguments)) is not None:
+        return json_status.answer("corosync-cfgtool", rest)
     choice = Choice()
     for letter, argument in LongOptions(arguments, LETTERS, NAMES, program=PROGRAM):
         match letter:

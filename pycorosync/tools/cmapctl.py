@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, NoReturn
 from pycorosync.client.cmap import Cmap, CmapMap, Entry, Notification, TrackEvent, Value, ValueType
 from pycorosync.client.connection import LibraryError
 from pycorosync.cs_error import CsError
+from pycorosync.tools import json_status
 from pycorosync.tools.common import EXIT_FAILURE, EXIT_SUCCESS, run_tool
 from pycorosync.tools.options import Options
 
@@ -144,6 +145,8 @@ def run() -> NoReturn:
 
 def main(arguments: list[str]) -> int:
     """Do what the command line says; the exit status."""
+    if (rest := json_status.without_option(arguments)) is not None:
+        return json_status.answer("corosync-cmapctl", rest)
     try:
         settings = _read_options(arguments)
         if settings is None:

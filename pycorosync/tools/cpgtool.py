@@ -9,6 +9,7 @@ from typing import Final, NoReturn, Protocol
 from pycorosync.client.cfg import Cfg
 from pycorosync.client.connection import LibraryError
 from pycorosync.client.cpg import Cpg, Iteration, Membership
+from pycorosync.tools import json_status
 from pycorosync.tools.common import EXIT_FAILURE, EXIT_SUCCESS, run_tool
 from pycorosync.tools.options import Options
 from pycorosync.types import NodeId
@@ -50,6 +51,8 @@ def run() -> NoReturn:
 
 def main(arguments: list[str]) -> int:
     """Do what the command line says; the exit status."""
+    if (rest := json_status.without_option(arguments)) is not None:
+        return json_status.answer("corosync-cpgtool", rest)
     settings = _Settings()
     for letter, argument in Options(arguments, LETTERS):
         match letter:

@@ -20,6 +20,7 @@ from pycorosync.client.connection import LibraryError
 from pycorosync.client.quorum import Model, Quorum, QuorumChanged, QuorumType, TrackFlags
 from pycorosync.client.votequorum import Info, NodeList, NodeState, Votequorum, VotesInfo
 from pycorosync.cs_error import CsError
+from pycorosync.tools import json_status
 from pycorosync.tools.common import EXIT_FAILURE, EXIT_SUCCESS, UINT32_MAX, complain, number, run_tool
 from pycorosync.tools.options import Options
 from pycorosync.types import NodeId, RingId, signed
@@ -106,6 +107,8 @@ def run() -> NoReturn:
 
 def main(arguments: list[str]) -> int:
     """Do what the command line says; the exit status."""
+    if (rest := json_status.without_option(arguments)) is not None:
+        return json_status.answer("corosync-quorumtool", rest)
     try:
         settings = _read_options(arguments)
         if settings is None:
