@@ -75,7 +75,7 @@ def _ours() -> Engine:
     """This checkout's code under the Python that runs the tests; PYCOROSYNC_DAEMON names another daemon."""
     override = os.environ.get("PYCOROSYNC_DAEMON")
     daemon = shlex.split(override) if override else _call("pycorosync.daemon.main", "corosync")
-    names = ("blackbox", "cfgtool", "cmapctl", "cpgtool", "keygen", "quorumtool")
+    names = ("blackbox", "cfgtool", "cmapctl", "cpgtool", "keygen", "notifyd", "quorumtool", "xmlproc")
     tools = {f"corosync-{name}": _call(f"pycorosync.tools.{name}", f"corosync-{name}") for name in names}
     return Engine("ours", daemon, tools)
 

@@ -10,7 +10,7 @@ from pycorosync.knet.compress import MODELS
 
 PATH_BYTES_MAX = 4096
 # Of what corosync can be built with, what this program has.
-FEATURES: tuple[str, ...] = ("monitoring", "watchdog", "systemd")
+FEATURES: tuple[str, ...] = ("dbus", "monitoring", "watchdog", "systemd", "xmlconf", "snmp")
 
 # What corosync does not have; either means -t. The usage is corosync's, word by word, and does not name them.
 LONG = {"--explain": "explain", "--against-running": "against_running"}
