@@ -8,6 +8,8 @@ import pytest
 from lab import OURS, REAL, Engine, Host, Lab, corosync_conf
 
 STATE = "/var/lib/corosync"
+# In short runs: our daemon, our tools.
+ENGINES = [OURS, pytest.param(REAL, marks=pytest.mark.long)]
 LINE = re.compile(
     r"(emerg|alert|crit|error|warning|notice|info|debug|trace) +"
     r"[A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d\.\d{3} \w+\(\d+\):(\d+): (.*)"
@@ -52,8 +54,15 @@ def stored(host: Host) -> str:
     )
 
 
-@pytest.mark.parametrize("tools", [REAL, OURS], ids=repr)
-def test_everything_that_is_logged_is_in_the_box(host: Host, tools: Engine) -> None:
+@pytest.mark.parametrize("daemon", ENGINES, ids=repr)
+@pytest.mark.parametrize("tools", ENGINES, ids=repr)
+def test_everything_that_is_logged_is_in_the_box(daemon: Engine, tools: Engine) -> None:
+    with Lab(hosts=1) as lab:
+        daemon.start(lab[1], corosync_conf(lab))
+        compare_with_the_log(lab[1], tools)
+
+
+def compare_with_the_log(host: Host, tools: Engine) -> None:
     tools.install_tools(host)
     host.shell("/usr/sbin/corosync-cpgtool; /usr/sbin/corosync-cfgtool -L")
     done = host.shell("corosync-blackbox")
@@ -73,6 +82,7 @@ def test_everything_that_is_logged_is_in_the_box(host: Host, tools: Engine) -> N
     )
 
 
+@pytest.mark.long
 def test_the_tags_are_those_of_corosync() -> None:
     tags: dict[Engine, set[tuple[str, str]]] = {}
     for engine in (REAL, OURS):
@@ -88,7 +98,8 @@ def test_the_tags_are_those_of_corosync() -> None:
     assert tags[OURS] <= tags[REAL]
 
 
-@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT])
+@pytest.mark.parametrize("engine", ENGINES, ids=repr)
+@pytest.mark.parametrize("number", [signal.SIGSEGV, pytest.param(signal.SIGABRT, marks=pytest.mark.long)])
 def test_a_crash_fills_the_box(engine: Engine, number: int) -> None:
     with Lab(hosts=1) as lab:
         process = engine.start(lab[1], corosync_conf(lab))
@@ -100,7 +111,7 @@ def test_a_crash_fills_the_box(engine: Engine, number: int) -> None:
         assert stored(lab[1]).startswith("700 8392744 regular file\n")
 
 
-@pytest.mark.parametrize("tools", [REAL, OURS], ids=repr)
+@pytest.mark.parametrize("tools", ENGINES, ids=repr)
 def test_without_a_daemon_an_old_box_is_shown(tools: Engine) -> None:
     with Lab(hosts=1) as lab:
         host = lab[1]
@@ -120,6 +131,7 @@ def test_without_a_daemon_an_old_box_is_shown(tools: Engine) -> None:
         assert done.stderr.endswith(ERRORS)
 
 
+@pytest.mark.long
 def test_without_the_box_there_is_nothing_to_store(engine: Engine) -> None:
     with Lab(hosts=1) as lab:
         engine.start(lab[1], corosync_conf(lab, logging={"blackbox": "off"}))

@@ -90,6 +90,7 @@ def number(text: object) -> float:
     return float(str(text).rpartition(" ")[2])
 
 
+@pytest.mark.long
 def test_both_watch_the_host_alike() -> None:
     found, wanted = loaded(OURS), dict(real())
     for story in (found, wanted):
@@ -106,6 +107,7 @@ def test_both_watch_the_host_alike() -> None:
     assert found["closed"] == "V"
 
 
+@pytest.mark.parametrize("engine", [OURS, pytest.param(REAL, marks=pytest.mark.long)], ids=repr)
 def test_a_process_that_fails_stops_the_tickling(engine: Engine) -> None:
     with Lab(hosts=1) as lab:
         host = lab[1]
@@ -124,6 +126,7 @@ def test_a_process_that_fails_stops_the_tickling(engine: Engine) -> None:
         assert host.shell("cat /run/watchdog").stdout == ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("device", ["/run/none", "off", "/run"])
 def test_a_device_that_is_not_there(device: str) -> None:
     said = {}

@@ -180,7 +180,7 @@ class Node:
         cmap = self.view.cmap
         for name in ("dump_flight_data", "dump_state"):
             cmap.set_str(f"runtime.blackbox.{name}", "no")
-        cmap.track("runtime.blackbox.dump_flight_data", _SET, self._on_dump_requested)
+        cmap.track("runtime.blackbox.dump_flight_data", _SET | TrackEvent.DELETE, self._on_dump_requested)
         cmap.set_str("runtime.force_gather", "no")
         cmap.track("runtime.force_gather", _SET, self._on_gather_requested)
 

@@ -82,7 +82,8 @@ def _gather(source: str, size: int) -> bytes:
         try:
             data = os.read(fd, size - len(key))
         except OSError as fault:
-            _fail(USAGE, f"Could not read {source}", fault)
+            # Compatibility: corosync names this source, whichever it is.
+            _fail(USAGE, "Could not read /dev/random", fault)
         if not data:
             _fail(USAGE, f"Unexpected end of {source}")
         key += data

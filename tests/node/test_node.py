@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from pycorosync import log
 from pycorosync.cs_error import CsError
 from pycorosync.node.outputs import Ready
 from pycorosync.services.service import REQUEST_HEADER, RESPONSE_HEADER
@@ -194,3 +195,17 @@ def test_leaving_ends_all_activity(simulated: SimulatedNode) -> None:
     simulated.node.leave(simulated.now_ns)
     simulated.settle()
     assert simulated.node._ring.next_deadline() is None
+
+
+def test_no_line_is_logged_for_a_message(simulated: SimulatedNode) -> None:
+    # The flight recorder gets lines of every level: one for each message would cost more than the message.
+    client = _join(simulated, 100)
+    lines: list[str] = []
+    log.record_with(lambda _name, _level, text, _arguments: lines.append(text))
+    try:
+        for _ in range(100):
+            simulated.request(client, CPG, _mcast(b"x" * 100))
+    finally:
+        log.record_with(None)
+    assert len(simulated.events[client]) >= 100
+    assert lines == []
