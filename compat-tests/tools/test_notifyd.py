@@ -156,4 +156,39 @@ def test_without_a_bus_or_a_manager_it_goes_on(our_host: Host) -> None:
         assert process.running
         said[engine] = re.findall(r"\[error\] (dbus_bus_get: |Could not send|configured)", process.output())
         assert process.stop() == 0
-    assert said[OURS] == said[REAL]
+    # The distribution's tells nobody that it reaches no bus.
+    assert said == {REAL: ["configured"], OURS: ["configured", "dbus_bus_get: "]}
+
+
+# A /dev of one's own, with a syslog that prints what it gets.
+SYSLOG = """
+mkdir -p /run/dev && mount --rbind /dev /run/dev && mount -t tmpfs lab /dev
+for file in /run/dev/*; do ln -s "$file" /dev/; done
+/usr/bin/python3 -u -c '
+import socket
+log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+log.bind("/dev/log")
+while True:
+    print("SYSLOG", log.recv(4096).decode())
+' &
+until [ -S /dev/log ]; do sleep 0.1; done
+exec "$@"
+"""
+
+
+@pytest.mark.long
+def test_the_system_log(our_host: Host) -> None:
+    lines = {}
+    for engine in (REAL, OURS):
+        command = [*engine.tool("corosync-notifyd"), "-f", "-l", "-n"]
+        process = our_host.spawn("unshare", "-m", "sh", "-c", SYSLOG, "sh", *command)
+
+        def told(text: str, process: Process = process) -> bool:
+            our_host.run("/usr/sbin/corosync-cmapctl", "-s", "runtime.members.1.status", "str", text)
+            return f"] ip:10.77.0.1 {text}" in process.output()
+
+        wait_until(lambda t=told: t("once") or t("twice"), "a line in the system log")  # type: ignore[misc]
+        found = re.findall(r"SYSLOG (<\d+>).{16}(notifyd)\[\d+\](: .* ip:.*)", process.output())
+        lines[engine] = found[0][:2], re.sub("once|twice", "<state>", found[0][2])
+        process.stop()
+    assert lines[OURS] == lines[REAL] == (("<29>", "notifyd"), ": [notice] 10.77.0.1[1] ip:10.77.0.1 <state>")

@@ -1,6 +1,7 @@
 """Signals on the system bus for corosync-notifyd, with jeepney (corosync: tools/corosync-notifyd.c).
 
-Compatibility: the state of a link is told as a QuorumStateChange with five arguments, as by corosync.
+Compatibility: the state of a link is told as a QuorumStateChange with five arguments, as by corosync. Unlike
+corosync, we say so when there is no bus.
 """
 
 from collections.abc import Callable
@@ -33,7 +34,7 @@ class DbusNotifier:
 
     def __init__(self, log: Callable[[str, str], None]) -> None:
         self._log = log
-        self._fault = ""  # said with the next event, as by corosync
+        self._fault = ""  # said with the next event
         try:
             self._connection = open_dbus_connection(bus="SYSTEM")
             self._connection.sock.settimeout(SEND_TIMEOUT_S)
