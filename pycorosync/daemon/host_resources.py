@@ -63,7 +63,9 @@ class Machine:
                     name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in file)
                 }
             total = sizes["MemTotal"] + sizes["SwapTotal"]
-            return (total - sizes["MemFree"] - sizes["SwapFree"]) * 100 // total
+            # As libstatgrab counts: what only caches files is free.
+            free = sizes["MemFree"] + sizes["Cached"] + sizes["SwapFree"]
+            return (total - free) * 100 // total
         except (OSError, KeyError, ValueError, IndexError, ZeroDivisionError):
             return -1
 

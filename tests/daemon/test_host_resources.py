@@ -16,10 +16,12 @@ def test_memory_and_swap_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     host: HostResources = Machine()
     assert host.memory_used_percent() == -1
     (tmp_path / "meminfo").write_text(
-        "MemTotal: 1000 kB\nMemFree: 400 kB\nSwapTotal: 500 kB\nSwapFree: 300 kB\n"
+        "MemTotal: 1000 kB\nMemFree: 300 kB\nCached: 100 kB\nSwapTotal: 500 kB\nSwapFree: 300 kB\n"
     )
     assert host.memory_used_percent() == 53
-    (tmp_path / "meminfo").write_text("MemTotal: 0 kB\nMemFree: 0 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n")
+    (tmp_path / "meminfo").write_text(
+        "MemTotal: 0 kB\nMemFree: 0 kB\nCached: 0 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n"
+    )
     assert host.memory_used_percent() == -1
     (tmp_path / "meminfo").write_text("nonsense\n")
     assert host.memory_used_percent() == -1
