@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from pycorosync import log
 from pycorosync.totem.config import MS, RingConfig
 from pycorosync.totem.messages import (
     ORIGINAL,
@@ -165,10 +166,12 @@ def test_the_token_is_missed_once_and_a_warning_comes_before() -> None:
     network.start(1, 2)
     network.form(1, 2)
     network.crash(2)
-    with pytest.MonkeyPatch.context() as patch:
-        lines: list[str] = []
-        patch.setattr("pycorosync.totem.ring.LOG.log", lambda _level, text, *args: lines.append(text % args))
+    lines: list[str] = []
+    log.record_with(lambda _name, _level, text, arguments: lines.append(text % arguments))
+    try:
         network.form(1)
+    finally:
+        log.record_with(None)
     assert any("Token has not been received in 225 ms" in line for line in lines)
     assert (
         "A processor failed, forming new configuration: token timed out (300ms), waiting 360ms for consensus."
