@@ -82,8 +82,15 @@ def _ours() -> Engine:
 
 def _call(module: str, name: str) -> list[str]:
     """What an installed console script does, without an installation."""
-    code = f"import sys; sys.argv[0] = '{name}'; from {module} import run; sys.exit(run())"
+    code = f"import sys; sys.argv[0] = '{name}'; from {module} import run; {_BECOME}; sys.exit(run())"
     return [sys.executable, "-c", code]
+
+
+# Another user may not reach this Python and this checkout: only when all is loaded we become that user.
+_BECOME = (
+    "import os; uid = int(os.environ.get('LAB_UID', 0)); "
+    "uid and (os.setgroups([]), os.setgid(uid), os.setuid(uid))"
+)
 
 
 REAL = Engine("real", ["/usr/sbin/corosync"])
