@@ -29,7 +29,7 @@ ASK = (
     "corosync-quorumtool -n 99 -v 1",
     "corosync-quorumtool -f",
     "corosync-quorumtool -F",
-    "timeout -s INT 1 corosync-quorumtool -m",
+    "timeout -s INT 3 corosync-quorumtool -m",
     "corosync-cfgtool",
     "corosync-cfgtool -h",
     "corosync-cfgtool -z",

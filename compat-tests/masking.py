@@ -54,6 +54,12 @@ RULES = (
     ),
     Rule("hosts, .*cmapctl", r"(join_count \(u32\) = )\d+", r"\1<count>", "counts the rings of that node"),
     Rule(
+        "cfgtool -R|config|cmapctl$",
+        r"^(config\.reload_refusal|Reason:) .*\n",
+        "",
+        "deliberate: who asks for a reload that is refused learns why",
+    ),
+    Rule(
         "after a refusal",
         r"^nodelist\.local_node_pos .*\n",
         "",

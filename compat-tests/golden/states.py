@@ -295,7 +295,7 @@ def qdevice(stage: Stage) -> None:
         stage.wait_for(number, "quorumtool", "-s", r"Total votes: +3")
         stage.wait_for(number, "quorumtool", "-l", r"A,V,NMW.*\n.*A,V,NMW")
     stage.ask(
-        1, *QUORUMTOOL[:16], "corosync-quorumtool -F", "timeout -s INT 1 corosync-quorumtool -mi",
+        1, *QUORUMTOOL[:16], "corosync-quorumtool -F", "timeout -s INT 3 corosync-quorumtool -mi",
         "corosync-qdevice-tool -s", "corosync-cmapctl quorum. runtime.votequorum", "corosync-cpgtool",
         "corosync-quorumtool -e 5", "corosync-quorumtool -n 0 -v 2",
     )  # fmt: skip

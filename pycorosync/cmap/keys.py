@@ -196,6 +196,7 @@ _RESOURCES = (
 _RUNTIME = (
     Key("config.reload_in_progress", U8, _DAEMON, "1 while a changed configuration file is taken over"),
     Key("config.totemconfig_reload_in_progress", U8, _DAEMON, "0 once the ring's part of that is done"),
+    Key("config.reload_refusal", STR, _DAEMON, "why the last reload was refused; not in corosync"),
     Key("config.reload_status", I32, _DAEMON, "result of the last reload, as a cs_error_t"),
     Key("internal_configuration.service.N.name", STR, _DAEMON, "name of the loaded service N"),
     Key("internal_configuration.service.N.ver", U32, _DAEMON, "its version"),

@@ -75,7 +75,7 @@ class Reconfiguration:
         for line in refused.details:
             TOTEM.error("%s", line)
         CFG.error("%s", refused)
-        cfg.on_reloaded(CsError.INVALID_PARAM, now_ns)
+        cfg.on_reloaded(CsError.INVALID_PARAM, now_ns, refusal="; ".join([*refused.details, str(refused)]))
 
     def _carry_out(self, plan: ReloadPlan) -> None:
         cmap = self._view.cmap

@@ -267,6 +267,8 @@ def _reload(_choice: Choice) -> int:
         except LibraryError as fault:
             sys.stdout.flush()
             complain(f"Could not reload configuration. Error {fault.code.label}")
+            if (reason := _from_map("config.reload_refusal")) is not None:
+                complain(f"Reason: {reason}")
             status = int(fault.code)
         else:
             print("Done")
@@ -276,17 +278,21 @@ def _reload(_choice: Choice) -> int:
 
 def _reload_errors() -> int:
     """What went wrong when the new configuration was put to use, as corosync since 3.1.8 tells it."""
-    try:
-        with Cmap() as cmap:
-            text = _string(cmap, "config.reload_error_message")
-    except LibraryError:
-        text = None
+    text = _from_map("config.reload_error_message")
     if text is None:
         return EXIT_SUCCESS
     print(f"ERROR from reload: {text} - see syslog for more information")
     sys.stdout.flush()
     complain("Errors in appying config, corosync.conf might not match the running system")
     return EXIT_FAILURE
+
+
+def _from_map(key: str) -> str | None:
+    try:
+        with Cmap() as cmap:
+            return _string(cmap, key)
+    except LibraryError:
+        return None
 
 
 def _reopen(_choice: Choice) -> int:

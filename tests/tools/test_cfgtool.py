@@ -153,6 +153,20 @@ def test_a_reload_that_fails_returns_the_error(
     assert output(capsys, "-R") == (7, "Reloading corosync.conf...\n", text)
 
 
+def test_a_reload_that_is_refused_tells_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: Cfg) -> None:
+        raise LibraryError(CsError.INVALID_PARAM)
+
+    daemon = install(monkeypatch)
+    monkeypatch.setattr(Cfg, "reload_config", refuse)
+    daemon.view.cmap.set_str("config.reload_refusal", "Configuration is not valid: x")
+    status, _, err = output(capsys, "-R")
+    assert status == 7
+    assert err.splitlines()[1:] == ["Reason: Configuration is not valid: x"]
+
+
 def test_a_reload_that_was_not_put_to_use(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,6 +46,8 @@ RELOAD_IN_PROGRESS: Final = "config.reload_in_progress"
 TOTEM_RELOAD_IN_PROGRESS: Final = "config.totemconfig_reload_in_progress"
 RELOAD_STATUS: Final = "config.reload_status"
 RELOAD_ERROR: Final = "config.reload_error_message"
+# Ours alone: why the last reload was refused. corosync tells its log only.
+RELOAD_REFUSAL: Final = "config.reload_refusal"
 
 
 class _Client:
@@ -266,22 +268,28 @@ class CfgService(Service):
         self._reading, self._read_again = True, False
         self.view.cmap.set_u8(TOTEM_RELOAD_IN_PROGRESS, 1)
         self.view.cmap.delete(RELOAD_ERROR)
+        self.view.cmap.delete(RELOAD_REFUSAL)
         self.outputs.append(ReadConfiguration())
 
     def on_configuration_unreadable(self, text: str, now_ns: int) -> None:
         """The node could not parse its files: nothing has changed."""
         LOG.error("Unable to reload config file: %s", text)
+        self.view.cmap.set_str(RELOAD_REFUSAL, text)
         self._finish_reload(CsError.INVALID_PARAM, crypto_changed=False)
 
     def on_configuration_read(self, now_ns: int) -> None:
         """The files are parsed and the node begins to change keys: those who watch them wait for the end."""
         self.view.cmap.set_u8(RELOAD_IN_PROGRESS, 1)
 
-    def on_reloaded(self, result: CsError, now_ns: int, *, crypto_changed: bool = False) -> None:
+    def on_reloaded(
+        self, result: CsError, now_ns: int, *, crypto_changed: bool = False, refusal: str = ""
+    ) -> None:
         """The node has applied its files, or refused to (it has logged why).
 
         `crypto_changed`: new keys are loaded; they come into use when every node's word of it is delivered.
         """
+        if refusal:
+            self.view.cmap.set_str(RELOAD_REFUSAL, refusal)
         self._finish_reload(result, crypto_changed=crypto_changed)
 
     def _finish_reload(self, result: CsError, *, crypto_changed: bool) -> None:

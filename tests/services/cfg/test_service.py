@@ -319,7 +319,8 @@ def test_a_configuration_that_is_refused() -> None:
     bench = Bench()
     bench.deliver(reload_request(bench))
     bench.service.on_configuration_read(bench.now_ns)
-    bench.service.on_reloaded(CsError.INVALID_PARAM, bench.now_ns)
+    bench.service.on_reloaded(CsError.INVALID_PARAM, bench.now_ns, refusal="Configuration is not valid: x")
+    assert bench.view.cmap.get_str("config.reload_refusal") == "Configuration is not valid: x"
     assert answer(bench.take()[0]) == (1, CfgResponse.RELOAD_CONFIG, CsError.INVALID_PARAM)
     assert bench.view.cmap.get_int("config.reload_status") == 7
     assert bench.view.cmap.get_int("config.reload_in_progress") == 0
@@ -330,10 +331,12 @@ def test_a_file_that_cannot_be_parsed_leaves_no_key_behind(caplog: pytest.LogCap
     seen = watched(bench)
     bench.deliver(reload_request(bench))
     bench.service.on_configuration_unreadable("parser error: f:3: Missing closing brace", bench.now_ns)
+    assert bench.view.cmap.get_str("config.reload_refusal") == "parser error: f:3: Missing closing brace"
     assert answer(bench.take()[0]) == (1, CfgResponse.RELOAD_CONFIG, CsError.INVALID_PARAM)
     assert texts(caplog) == ["Unable to reload config file: parser error: f:3: Missing closing brace"]
     assert seen == [
         ("totemconfig_reload_in_progress", 1),
+        ("reload_refusal", "parser error: f:3: Missing closing brace"),
         ("reload_status", 7),
         ("totemconfig_reload_in_progress", 0),
     ]
