@@ -500,6 +500,36 @@ def pacemaker(stage: Stage) -> None:
         stage.log(number, GREPPED)
 
 
+def without_quorum_consumers(stage: Stage) -> None:
+    """What pcs and crmsh make of a node without quorum."""
+    stage.configure(links=1)
+    stage.lab[1].write("/var/log/bin/systemctl", SYSTEMCTL, 0o755)
+    stage.start(1, 2)
+    stage.settle(1, 2)
+    stage.kill(2)
+    stage.wait_for(1, "quorumtool", "-s", r"Activity blocked")
+    stage.wait_alone(1)
+    stage.put_tools_in_place(1)
+    stage.ask(1, "pcs quorum status", "pcs status corosync", "crm corosync status quorum", limit_s=300)
+
+
+KEYGEN: Final = (
+    "corosync-keygen -k /run/k1; stat -c '%A %s %U' /run/k1",
+    "corosync-keygen -k /run/k1; stat -c '%A %s' /run/k1",
+    "corosync-keygen -l -k /run/k2 -s 128; stat -c '%A %s' /run/k2",
+    "corosync-keygen -s 4096 -k /run/k3; stat -c '%A %s' /run/k3", "corosync-keygen -s 127 -k /run/k4",
+    "corosync-keygen -s 4097 -k /run/k4", "corosync-keygen -s abc -k /run/k4",
+    "corosync-keygen -r /nonexistent -k /run/k4", "corosync-keygen -k /nonexistent/k", "corosync-keygen -h",
+    "corosync-keygen -z",
+    "corosync-keygen --size=1024 --key-file=/run/k5 --less-secure; stat -c '%A %s' /run/k5",
+    "rm -f /etc/corosync/authkey; corosync-keygen; stat -c '%A %s' /etc/corosync/authkey", "ls /run/k4",
+)  # fmt: skip
+
+
+def keygen(stage: Stage) -> None:
+    stage.ask(1, *KEYGEN)
+
+
 def consumers(stage: Stage) -> None:
     """pcs and crmsh, which call the tools by their paths; the nodelist changed with crmsh; both reports."""
     _with_pacemaker(stage)
@@ -534,5 +564,7 @@ STATES: Final[dict[str, State]] = {
     "30-pacemaker": State(pacemaker),
     "31-shutdown": State(second_and_shutdown, 3),
     "32-reload": State(reload, 3, 2),
+    "33-keygen": State(keygen, 1),
     "35-consumers": State(consumers),
+    "37-noquorum-consumers": State(without_quorum_consumers),
 }

@@ -1,5 +1,7 @@
 """What `corosync -t --explain` and `--against-running` print (pycorosync/daemon/explanation.py)."""
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,14 @@ from pycorosync.daemon import explanation
 from pycorosync.daemon.configuration import read_configuration
 from pycorosync.daemon.main import main
 from tests.daemon.test_main import Machine
+
+
+@pytest.fixture(autouse=True)
+def interrupt() -> Iterator[None]:
+    """main() gives SIGINT its default action."""
+    saved = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, saved)
 
 
 @pytest.fixture

@@ -146,6 +146,17 @@ def test_faults_that_come_before_the_log_go_to_stderr(
     ]
 
 
+@pytest.mark.parametrize("quiet", ["to_stderr: no", "logfile_priority: emerg"])
+@pytest.mark.parametrize(("option", "said"), [("-t", True), ("-f", False)])
+def test_a_check_never_refuses_without_a_word(
+    machine: Machine, capfd: pytest.CaptureFixture[str], quiet: str, option: str, said: bool
+) -> None:
+    machine.configure(("version: 2", "version: 3"), ("timestamp: off", f"timestamp: off\n  {quiet}"))
+    assert machine.run(option) == 8
+    reason = "parse error in config: This totem parser can only parse version 2 configurations.\n"
+    assert capfd.readouterr() == ("", reason if said else "")
+
+
 def test_faults_that_come_later_are_logged(machine: Machine, capfd: pytest.CaptureFixture[str]) -> None:
     machine.configure(("version: 2", "version: 3"))
     assert machine.run("-t") == 8
