@@ -15,8 +15,8 @@ class Rule(NamedTuple):
 
 
 RULES = (
-    Rule("quorumtool", r"^Date: .*$", "Date: <now>", "the wall clock"),
-    Rule("cpgtool", r"\b\d+(?=\t +\d+ \()", "<pid>", "process numbers (columns)"),
+    Rule("quorum", r"^Date: .*$", "Date: <now>", "the wall clock"),
+    Rule("cpgtool", r"\t +\d+(?=\t +\d+ \()", "\t<pid>", "process numbers (columns)"),
     Rule("cpgtool", r"(?<=;)\d+(?=;\d+$)", "<pid>", "process numbers (with -d)"),
     Rule(
         "cmapctl",

@@ -4,10 +4,12 @@ A state is a function that takes a Stage. Numbers of old recordings are kept: 01
 17 to 20 are those with a quorum device.
 """
 
+import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from commands import ASK, CHANGE
+from lab.engine import CONF
 from lab.pacemaker import Pacemaker
 from lab.wait import wait_until
 
@@ -456,13 +458,13 @@ PCS: Final = (
 CRM: Final = (
     "crm corosync status quorum", "crm corosync status ring", "crm corosync status cpg", "crm corosync show",
     "crm corosync get totem.cluster_name", "crm corosync reload", "crm node show", "crm cluster status",
-    "crm corosync set totem.token 4000", "crm corosync reload",
-    "corosync-cmapctl -g runtime.config.totem.token",
-    "crm corosync add-node 10.77.0.3 n3", "crm corosync reload",
-    "corosync-quorumtool -s; corosync-cmapctl nodelist.",
-    "crm corosync del-node n3", "crm corosync reload", "corosync-quorumtool -s; corosync-cmapctl nodelist.",
 )  # fmt: skip
-
+# Changes of the file with crmsh; the file then has to be brought to the other node, before the reload.
+CRM_CHANGES: Final = (
+    ("crm corosync set totem.token 4000", "corosync-cmapctl -g runtime.config.totem.token"),
+    ("crm corosync add-node 10.77.0.3 n3", "corosync-quorumtool -s; corosync-cmapctl nodelist."),
+    ("crm corosync del-node n3", "corosync-quorumtool -s; corosync-cmapctl nodelist."),
+)
 REPORTS: Final = (
     "crm report -S -n n1 -f 2026-01-01 /tmp/crm >/dev/null 2>&1; tar tjf /tmp/crm.tar.bz2 | sort",
     "pcs cluster report /tmp/pcs --from '2026-01-01 00:00' >/dev/null 2>&1; tar tjf /tmp/pcs.tar.bz2 | sort",
@@ -534,7 +536,14 @@ def consumers(stage: Stage) -> None:
     """pcs and crmsh, which call the tools by their paths; the nodelist changed with crmsh; both reports."""
     _with_pacemaker(stage)
     stage.put_tools_in_place(1)
-    stage.ask(1, *PCS, *CRM, *REPORTS, limit_s=300)
+    stage.ask(1, *PCS, *CRM, limit_s=300)
+    for change, question in CRM_CHANGES:
+        stage.ask(1, change)
+        stage.lab[2].write(CONF, stage.lab[1].path(CONF).read_text())
+        stage.ask(1, "crm corosync reload")
+        time.sleep(2)  # until every node has read its file, and said so
+        stage.ask(1, question)
+    stage.ask(1, *REPORTS, limit_s=300)
 
 
 STATES: Final[dict[str, State]] = {
