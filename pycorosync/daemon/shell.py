@@ -43,6 +43,7 @@ from pycorosync.services.outputs import (
 LOG = subsystem("MAIN")
 SERV = subsystem("SERV")
 
+_LAST_WORDS_NS = 1_000_000_000
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 # Which services go first when the daemon stops: votequorum, cmap, cfg, cpg, quorum, pload, mon, wd.
 _UNLOAD_ORDER = (5, 0, 1, 2, 3, 4, 6, 7)
@@ -78,6 +79,7 @@ class Shell:
         self._signals, self._signal_writer = socket.socketpair()
         self._stopping = False
         self._stop_wanted = False  # the node has said so
+        self._leave_by_ns: int | None = None  # while the services' last words go out
 
     # --- life
 
@@ -112,11 +114,13 @@ class Shell:
         self._server.flush(now_ns)
         if self._stop_wanted:
             self.stop()
+        self._leave_if_done(now_ns)
         # The detector looks in every turn: a busy daemon never waits, and yet it has not paused.
         deadlines = (
             self._pauses.next_deadline(now_ns),
             self._server.next_deadline(),
             self.node.next_deadline(),
+            self._leave_by_ns,
         )
         return min(deadline for deadline in deadlines if deadline is not None)
 
@@ -126,12 +130,20 @@ class Shell:
             return
         self._stopping = True
         now_ns = time.monotonic_ns()
+        self._leave_by_ns = now_ns + _LAST_WORDS_NS
         SERV.notice("Unloading all Corosync service engines.")
         for service_id in _UNLOAD_ORDER:
             if service := self.node.unload(service_id, now_ns):
                 self._carry_out(now_ns)
                 self._server.close_service(service_id, now_ns)
                 SERV.notice("Service engine unloaded: %s", service.TITLE)
+        self._leave_if_done(now_ns)
+
+    def _leave_if_done(self, now_ns: int) -> None:
+        """What services had to say at their end (votequorum: that we leave on purpose) goes out first."""
+        if self._leave_by_ns is None or (self.node.has_unsent and now_ns < self._leave_by_ns):
+            return
+        self._leave_by_ns = None
         self.node.leave(now_ns)
         self._carry_out(now_ns)
         self._links.close()

@@ -201,6 +201,11 @@ class Node:
         self.outputs.append(ConfigureSockets(self._network.bindings()))
         self._ring.start(now_ns)
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether messages of ours wait for the token."""
+        return not self._packer.idle
+
     def leave(self, now_ns: int) -> None:
         """Say goodbye to the ring: the last thing that a node does."""
         self._ring.leave(now_ns)

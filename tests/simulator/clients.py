@@ -50,6 +50,8 @@ class Client:
         self.ring_bytes = 0
         self.waits = False
         self.gone = False
+        if daemon.leave_by_ns is not None:
+            raise ConnectionRefusedError("the daemon is about to end")
         if error := daemon.node.may_connect(self.info):
             raise ConnectionRefusedError(error, "refused")
         daemon.clients[self.id] = self

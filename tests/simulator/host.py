@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 KEY: Final = bytes(range(256))
 DATAGRAMS_PER_TURN: Final = 64
 TURN_NS: Final = 20 * US
+LAST_WORDS_NS: Final = 1_000_000 * US
 DATAGRAM_NS: Final = 3 * US
 # Messages that belong to processes; lists of a synchronization are not unique.
 TRACED: Final = frozenset((CpgExec.PROCJOIN, CpgExec.PROCLEAVE, CpgExec.MCAST, CpgExec.PARTIAL_MCAST))
@@ -101,10 +102,12 @@ class Daemon:
         self.counters = Counters()
         self.inbox = Inbox()
         self.ready = False
+        self.leave_by_ns: int | None = None  # while the services' last words go out
         self.trace = NodeTrace(host.node_id, life)
         self._client_ids = count(1)
         self._flow: dict[int, int] = {}
-        self._stalled: set[int] = set()
+        self._unread: set[int] = set()  # who has written since we last looked
+        self._stalled: set[int] = set()  # whose request was turned down
         cluster = host.cluster
         configuration = load(host.text, "corosync.conf", host=host.facts())
         rng = random.Random(f"{cluster.seed} {host.node_id} {life}")
@@ -134,8 +137,7 @@ class Daemon:
 
     def stir(self, client: Client) -> None:
         """A client has written a request."""
-        self._stalled.add(client.id)
-        self.node.forget_turned_down()
+        self._unread.add(client.id)
         self.wake()
 
     # --- a turn of the loop
@@ -152,16 +154,20 @@ class Daemon:
         if not self.alive:
             return None
         self._serve_clients()
+        if self.leave_by_ns is not None and (not node.has_unsent or now_ns >= self.leave_by_ns):
+            self.host.leave()
+            return None
         if self.inbox.datagrams or (self._stalled and node.accepts_messages) or node.outputs:
             return now_ns
-        return node.next_deadline()
+        deadlines = (node.next_deadline(), self.leave_by_ns)
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def _serve_clients(self) -> None:
-        if not self._stalled or not self.node.accepts_messages:
-            return
-        stalled, self._stalled = sorted(self._stalled), set()
-        self.node.forget_turned_down()
-        for number in stalled:
+        ready, self._unread = self._unread - self._stalled, set()
+        if self._stalled and self.node.accepts_messages:
+            ready, self._stalled = ready | self._stalled, set()
+            self.node.forget_turned_down()
+        for number in sorted(ready):
             client = self.clients.get(number)
             if client is not None and not client.offer():
                 self._stalled.add(number)
@@ -225,16 +231,20 @@ class Daemon:
     def _disconnect(self, output: DisconnectClient) -> None:
         raise AssertionError(output)
 
-    def leave(self) -> None:
-        """An orderly end."""
+    def unload(self) -> None:
+        """End the services, and then the clients."""
         now_ns = self.clock()
+        self.leave_by_ns = now_ns + LAST_WORDS_NS
         for service_id in UNLOAD_ORDER:
             if self.node.unload(service_id, now_ns):
                 self._carry_out()
                 for client in list(self.clients.values()):
                     if client.info.service_id == service_id:
                         client.close()
-        self.node.leave(now_ns)
+
+    def leave(self) -> None:
+        """Say goodbye to the ring."""
+        self.node.leave(self.clock())
         self._carry_out()
 
     # --- for tests
@@ -372,11 +382,22 @@ class SimulatedHost:
     def stop(self, *, leave: bool = True) -> None:
         """An orderly end, as by SIGTERM."""
         daemon = self.daemon
-        if daemon is None:
+        if daemon is None or daemon.leave_by_ns is not None:
             return
-        if leave:
-            self.cluster.log.add(f"stop of node {self.node_id}")
-            daemon.leave()
+        if not leave:
+            self.crash()
+            return
+        self.cluster.log.add(f"stop of node {self.node_id}")
+        daemon.unload()
+        if daemon.node.has_unsent:
+            daemon.wake()
+        else:
+            self.leave()
+
+    def leave(self) -> None:
+        """The rest of the orderly end."""
+        if self.daemon is not None:
+            self.daemon.leave()
         self.crash()
 
     def wipe(self) -> None:

@@ -91,6 +91,7 @@ class VotequorumService(Service):
         self.trackers: dict[ClientId, int] = {}  # client -> its context
         self._downscale_barrier = 0  # allow_downscale does not go below
         self._stored_expected_votes = 0
+        self._majority: frozenset[NodeId] = frozenset()  # the members when we last had the votes
         self._lowest: NodeId | None = None
         self._highest: NodeId | None = None
         self._synchronizing = False
@@ -263,10 +264,10 @@ class VotequorumService(Service):
     def _is_quorate(self, tally: Tally) -> bool:
         if tally.total_votes >= tally.quorum:
             self._remember_lowest_and_highest()
+            self._majority = frozenset(self.members)
             return True
-        partition = votes.Partition(
-            self.members, self.previous_members, self.electorate, self._lowest, self._highest
-        )
+        previous = self._majority.union(self.previous_members)
+        partition = votes.Partition(self.members, previous, self.electorate, self._lowest, self._highest)
         current = self.settings
         if (
             current.tie_breaker is not TieBreaker.NONE

@@ -91,15 +91,19 @@ class Partition(NamedTuple):
     """What the tie breaker looks at."""
 
     members: Collection[NodeId]  # of the ring now
-    previous: Collection[NodeId]  # of the ring before
+    previous: Collection[NodeId]  # of the ring before, and of the last one that had the votes
     voters: Iterable[Voter]
     lowest: NodeId | None  # of all members when the cluster was last quorate; None: it never was
     highest: NodeId | None
 
 
 def may_break_tie(tally: Tally, expected_votes: int, partition: Partition) -> bool:
-    """Whether we hold exactly half (or half less one) and those who are gone cannot be quorate themselves."""
-    gone = len(partition.previous) - len(partition.members)
+    """Whether we hold exactly half (or half less one) and those who are gone cannot be quorate themselves.
+
+    Compatibility: upstream looks at the ring before this one only. If a partition forms its ring twice, those
+    who left with the first change are forgotten with the second, and two partitions can be quorate.
+    """
+    gone = len(set(partition.previous).difference(partition.members))
     return tally.total_votes == expected_votes // 2 and gone < tally.quorum
 
 
@@ -107,7 +111,7 @@ def wins_tie(tie_breaker: TieBreaker, nodes: Iterable[NodeId], partition: Partit
     """Whether the node that decides is with us.
 
     For a list: the first of `nodes` that is here decides for us, unless one named before it was here in
-    the previous ring; that one may be up in the other half.
+    `previous`; that one may be up in the other half.
     """
     match tie_breaker:
         case TieBreaker.LOWEST:
