@@ -80,9 +80,10 @@ class Session(Closing, Generic[Event]):
     def _ask(self, number: int, layout: Fixed, *fields: Any, body: Buffer = b"") -> bytes:
         """Send a request, wait for its response, and return that if it says OK."""
         # The C structures behind the requests are rounded up to 8 bytes, and that is the size they announce.
+        # What follows the last field follows it at once, and the padding comes last.
         padding = bytes(-layout.size % 8)
         size = layout.size + len(padding) + len(body)
-        response = self._connection.request(layout.encode(number, size, *fields) + padding + body)
+        response = self._connection.request(layout.encode(number, size, *fields) + body + padding)
         error = decode(RESPONSE_HEADER, response).error
         if error != CsError.OK:
             raise LibraryError(CsError(error) if error in _CODES else CsError.LIBRARY)

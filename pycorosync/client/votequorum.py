@@ -24,6 +24,7 @@ from pycorosync.types import NodeId, RingId
 __all__ = [
     "Event",
     "ExpectedVotesChanged",
+    "ExtraInfoChanged",
     "Info",
     "NodeList",
     "NodeState",
@@ -75,7 +76,15 @@ class ExpectedVotesChanged(NamedTuple):
     expected_votes: int
 
 
-Event = QuorumChanged | NodeList | ExpectedVotesChanged
+class ExtraInfoChanged(NamedTuple):
+    """What the quorum device of a node has to say of it; empty: nothing any more. Not in corosync 3.1.9."""
+
+    context: int
+    node_id: NodeId
+    extra_info: bytes
+
+
+Event = QuorumChanged | NodeList | ExpectedVotesChanged | ExtraInfoChanged
 
 
 class Votequorum(Session[Event]):
@@ -137,6 +146,21 @@ class Votequorum(Session[Event]):
             VoteRequest.DEVICE_MASTER_WINS, messages.DEVICE_MASTER_WINS_REQUEST, _name(name), int(allow)
         )
 
+    def set_extra_info(self, info: bytes) -> None:
+        """What the device of this node has to say of it, at most 4096 bytes; b"" takes it back.
+
+        NOT_EXIST if no device is registered here, INVALID_PARAM from a daemon that does not know it.
+        """
+        if len(info) > messages.EXTRA_INFO_MAX:
+            raise LibraryError(CsError.INVALID_PARAM)
+        self._ask(VoteRequest.SET_EXTRA_INFO, messages.SET_EXTRA_INFO_REQUEST, len(info), body=info)
+
+    def extra_info(self, node_id: NodeId) -> bytes:
+        """What was last set on a node; b"" if nothing."""
+        response = self._ask(VoteRequest.GET_EXTRA_INFO, messages.GET_EXTRA_INFO_REQUEST, node_id)
+        record = decode(messages.GET_EXTRA_INFO_RESPONSE, response)
+        return response[messages.GET_EXTRA_INFO_RESPONSE.size :][: record.length]
+
     # --- events
 
     def track_start(
@@ -169,6 +193,10 @@ def event_of(data: bytes) -> Event:
         case VoteResponse.EXPECTED_VOTES_NOTIFICATION:
             head = decode(messages.EXPECTED_VOTES_NOTIFICATION, data)
             return ExpectedVotesChanged(head.context, head.expected_votes)
+        case VoteResponse.EXTRA_INFO_NOTIFICATION:
+            head = decode(messages.EXTRA_INFO_NOTIFICATION, data)
+            info = data[messages.EXTRA_INFO_NOTIFICATION.size :][: head.length]
+            return ExtraInfoChanged(head.context, head.node_id, info)
     raise LibraryError(CsError.LIBRARY)
 
 

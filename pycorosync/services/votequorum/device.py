@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pycorosync.cs_error import CsError
 from pycorosync.errors import MalformedMessage
 from pycorosync.log import subsystem
+from pycorosync.services.votequorum import extra_info
 from pycorosync.services.votequorum.messages import (
     NodeFlags,
     Registration,
@@ -77,8 +78,12 @@ def unregister(
             | NodeFlags.DEVICE_CAST_VOTE
             | NodeFlags.DEVICE_MASTER_WINS
         )
+        had_extra_info = bool(service.us.extra_info)
+        extra_info.keep(service.us, b"")
         service.send_node_info(service.us)
         service.send_registration(Registration.UNREGISTER, service.device_name)
+        if had_extra_info:  # nodes of 3.1.9 do not know the message
+            extra_info.send(service)
     service.respond_status(client, error)
 
 

@@ -8,6 +8,7 @@ from pycorosync.services.outputs import SendEvent
 from pycorosync.services.service import NO_BODY
 from pycorosync.services.votequorum.messages import (
     EXPECTED_VOTES_NOTIFICATION,
+    EXTRA_INFO_NOTIFICATION,
     NODE_LIST_NOTIFICATION,
     NODE_STATE,
     QUORUM_NOTIFICATION,
@@ -43,3 +44,12 @@ def expected_votes(client: ClientId, context: int, votes: int) -> SendEvent:
         VoteResponse.EXPECTED_VOTES_NOTIFICATION, size, CsError.OK, context, votes
     )
     return SendEvent(client, head, NO_BODY)
+
+
+def extra_info(client: ClientId, context: int, node_id: NodeId, info: bytes) -> SendEvent:
+    """What a node's quorum device has to say of it; nothing any more, if that is empty."""
+    size = EXTRA_INFO_NOTIFICATION.size + len(info)
+    head = EXTRA_INFO_NOTIFICATION.encode(
+        VoteResponse.EXTRA_INFO_NOTIFICATION, size, CsError.OK, context, node_id, len(info)
+    )
+    return SendEvent(client, head, info)

@@ -16,6 +16,7 @@ SERVICE_ID: Final = 5
 SERVICE_NAME: Final = "votequorum"
 DEVICE_NODE_ID: Final = 0  # stands for the quorum device
 DEVICE_NAME_SIZE: Final = 255  # with the NUL at the end
+EXTRA_INFO_MAX: Final = 4096  # bytes
 
 
 class VoteRequest(IntEnum):
@@ -31,16 +32,20 @@ class VoteRequest(IntEnum):
     DEVICE_UPDATE = 7
     DEVICE_POLL = 8
     DEVICE_MASTER_WINS = 9
+    SET_EXTRA_INFO = 10  # this and the next are not in 3.1.9 yet
+    GET_EXTRA_INFO = 11
 
 
 class VoteResponse(IntEnum):
-    """Ids of responses and of events; STATUS answers every request but GET_INFO."""
+    """Ids of responses and of events; STATUS answers every request but GET_INFO and GET_EXTRA_INFO."""
 
     STATUS = 0
     GET_INFO = 1
     QUORUM_NOTIFICATION = 3
     EXPECTED_VOTES_NOTIFICATION = 4
     NODE_LIST_NOTIFICATION = 5
+    GET_EXTRA_INFO = 6
+    EXTRA_INFO_NOTIFICATION = 7
 
 
 class Info(IntFlag):
@@ -56,6 +61,7 @@ class Info(IntFlag):
     DEVICE_ALIVE = 128
     DEVICE_CAST_VOTE = 256
     DEVICE_MASTER_WINS = 512
+    HAS_EXTRA_INFO = 1024
 
 
 class NodeState(IntEnum):
@@ -78,6 +84,7 @@ class NodeFlags(IntFlag):
     DEVICE_ALIVE = 32
     DEVICE_CAST_VOTE = 64
     DEVICE_MASTER_WINS = 128
+    EXTRA_INFO_SET = 256
 
 
 class Function(IntEnum):
@@ -87,6 +94,7 @@ class Function(IntEnum):
     RECONFIGURE = 1
     DEVICE_REGISTRATION = 2
     DEVICE_RENAME = 3
+    EXTRA_INFO = 4  # older nodes drop it
 
 
 class Parameter(IntEnum):
@@ -153,6 +161,15 @@ DEVICE_MASTER_WINS_REQUEST: Final = Fixed(
         "allow" / Aligned(8, Int32ul),
     ),
 )
+# Followed by the information; `size` in the header counts four bytes more, C's padding of the structure.
+SET_EXTRA_INFO_REQUEST: Final = Fixed(
+    "VoteSetExtraInfo", Struct("header" / REQUEST_HEADER_LAYOUT, "length" / Int32ul)
+)
+GET_EXTRA_INFO_REQUEST: Final = Fixed(
+    "VoteGetExtraInfo", Struct("header" / REQUEST_HEADER_LAYOUT, "node_id" / Aligned(8, Int32ul))
+)
+assert SET_EXTRA_INFO_REQUEST.size == 20
+assert GET_EXTRA_INFO_REQUEST.size == 24
 assert GET_INFO_REQUEST.size == SET_EXPECTED_REQUEST.size == SET_VOTES_REQUEST.size == 24
 assert TRACK_START_REQUEST.size == 32
 assert DEVICE_NAME_REQUEST.size == 272
@@ -209,6 +226,23 @@ EXPECTED_VOTES_NOTIFICATION: Final = Fixed(
         "expected_votes" / Aligned(8, Int32ul),
     ),
 )
+# Followed by the information, then by four bytes that mean nothing, as in the request.
+GET_EXTRA_INFO_RESPONSE: Final = Fixed(
+    "VoteExtraInfo", Struct("header" / RESPONSE_HEADER_LAYOUT, "length" / Int32ul)
+)
+# Followed by the information.
+EXTRA_INFO_NOTIFICATION: Final = Fixed(
+    "VoteExtraInfoNotification",
+    Struct(
+        "header" / RESPONSE_HEADER_LAYOUT,
+        "context" / Int64ul,
+        "node_id" / Aligned(8, Int32ul),
+        "length" / Aligned(8, Int32ul),
+    ),
+)
+EXTRA_INFO_PADDING: Final = 4
+assert GET_EXTRA_INFO_RESPONSE.size == 28
+assert EXTRA_INFO_NOTIFICATION.size == 48
 assert GET_INFO_RESPONSE.size == 320
 assert QUORUM_NOTIFICATION.size == 48
 assert NODE_LIST_NOTIFICATION.size == 56
@@ -254,6 +288,11 @@ DEVICE_RENAME: Final = Fixed(
         Padding(2),
     ),
 )
+# Followed by the information.
+EXTRA_INFO: Final = Fixed(
+    "ExtraInfo", Struct("header" / REQUEST_HEADER_LAYOUT, "node_id" / Int32ul, "length" / Int32ul)
+)
+assert EXTRA_INFO.size == 24
 assert NODE_INFO.size == RECONFIGURE.size == 32
 assert DEVICE_REGISTRATION.size == 280
 assert DEVICE_RENAME.size == 528

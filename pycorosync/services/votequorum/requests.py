@@ -10,17 +10,19 @@ from pycorosync.cs_error import CsError
 from pycorosync.log import subsystem
 from pycorosync.services.outputs import Respond
 from pycorosync.services.service import Request, TrackFlags
-from pycorosync.services.votequorum import device
+from pycorosync.services.votequorum import device, extra_info
 from pycorosync.services.votequorum.messages import (
     DEVICE_MASTER_WINS_REQUEST,
     DEVICE_NAME_REQUEST,
     DEVICE_NODE_ID,
     DEVICE_POLL_REQUEST,
     DEVICE_UPDATE_REQUEST,
+    GET_EXTRA_INFO_REQUEST,
     GET_INFO_REQUEST,
     GET_INFO_RESPONSE,
     PLAIN_REQUEST,
     SET_EXPECTED_REQUEST,
+    SET_EXTRA_INFO_REQUEST,
     SET_VOTES_REQUEST,
     TRACK_START_REQUEST,
     Info,
@@ -42,6 +44,7 @@ DEVICE_FLAGS: Final = (
     (NodeFlags.DEVICE_ALIVE, Info.DEVICE_ALIVE),
     (NodeFlags.DEVICE_CAST_VOTE, Info.DEVICE_CAST_VOTE),
     (NodeFlags.DEVICE_MASTER_WINS, Info.DEVICE_MASTER_WINS),
+    (NodeFlags.EXTRA_INFO_SET, Info.HAS_EXTRA_INFO),
 )
 
 
@@ -129,6 +132,7 @@ def track_start(
     if request.flags & (TrackFlags.CURRENT | TrackFlags.CHANGES):
         service.notify_node_list(only=(client, request.context))
         service.notify_quorum(only=(client, request.context))
+        extra_info.notify(service, only=(client, request.context))
     error = CsError.OK
     if client in service.trackers:
         error = CsError.EXIST
@@ -156,4 +160,6 @@ REQUESTS: Final[dict[int, Request]] = {
     VoteRequest.DEVICE_UPDATE: Request(device.update, DEVICE_UPDATE_REQUEST, needs_ring=False),
     VoteRequest.DEVICE_POLL: Request(device.poll, DEVICE_POLL_REQUEST, needs_ring=False),
     VoteRequest.DEVICE_MASTER_WINS: Request(device.master_wins, DEVICE_MASTER_WINS_REQUEST, needs_ring=False),
+    VoteRequest.SET_EXTRA_INFO: Request(extra_info.set_ours, SET_EXTRA_INFO_REQUEST, needs_ring=False),
+    VoteRequest.GET_EXTRA_INFO: Request(extra_info.get, GET_EXTRA_INFO_REQUEST, needs_ring=False),
 }

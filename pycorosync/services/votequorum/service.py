@@ -26,12 +26,13 @@ from pycorosync.services.service import (
     Service,
     SyncStart,
 )
-from pycorosync.services.votequorum import device, events, requests, settings, votes
+from pycorosync.services.votequorum import device, events, extra_info, requests, settings, votes
 from pycorosync.services.votequorum.electorate import Electorate
 from pycorosync.services.votequorum.messages import (
     DEVICE_NODE_ID,
     DEVICE_REGISTRATION,
     DEVICE_RENAME,
+    EXTRA_INFO,
     NODE_INFO,
     RECONFIGURE,
     SERVICE_NAME,
@@ -361,7 +362,9 @@ class VotequorumService(Service):
             voter = self.electorate.add(info.node_id)
             if voter is None:
                 raise MalformedMessage(f"node {info.node_id} is one too many")
-        voter.flags, voter.votes, voter.state = NodeFlags(info.flags & 0xFF), info.votes, NodeState.MEMBER
+        voter.flags, voter.votes, voter.state = NodeFlags(info.flags & 0x1FF), info.votes, NodeState.MEMBER
+        if NodeFlags.EXTRA_INFO_SET not in voter.flags:
+            voter.extra_info = b""
         is_leaving = NodeFlags.LEAVING in voter.flags
         if is_leaving:
             voter.state = NodeState.LEAVING
@@ -467,6 +470,8 @@ class VotequorumService(Service):
             self.send_node_info(self.device)
             if self.device_name:
                 self.send_registration(Registration.REGISTER, self.device_name)
+            if self.us.extra_info:
+                extra_info.send(self)
             self.notify_node_list()
         return not (self._waiting_for_poll and NodeFlags.DEVICE_REGISTERED in self.us.flags)
 
@@ -549,4 +554,5 @@ class VotequorumService(Service):
         Function.RECONFIGURE: Delivery(_reconfigure, RECONFIGURE),
         Function.DEVICE_REGISTRATION: Delivery(device.registration_delivered, DEVICE_REGISTRATION),
         Function.DEVICE_RENAME: Delivery(device.rename_delivered, DEVICE_RENAME),
+        Function.EXTRA_INFO: Delivery(extra_info.delivered, EXTRA_INFO),
     }

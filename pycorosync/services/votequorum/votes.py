@@ -43,6 +43,7 @@ class Voter:
     votes: int = 0
     expected_votes: int = 0
     flags: NodeFlags = NodeFlags.NONE
+    extra_info: bytes = b""  # what its quorum device has to say of it
 
 
 class Tally(NamedTuple):
