@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Run by its path from elsewhere too.
 RUN := $(CURDIR)/$(BIN)/python
 
-.PHONY: help check format test prepare compat sim golden reloads quorum hostile demo bench clean
+.PHONY: help check format test prepare compat sim golden reloads quorum simquorum hostile demo bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the words
@@ -52,6 +52,9 @@ hostile: prepare $(VENV)/installed  ## hostile local clients
 
 sim: $(VENV)/installed  ## whole clusters in virtual time, lives made up at random (SEEDS=n SEED=first)
 	$(RUN) -m tests.simulator.chaos $(or $(SEED),1) $(or $(SEEDS),$(if $(SEED),1,100))
+
+simquorum: $(VENV)/installed  ## quorum of whole clusters in virtual time, lives made up at random (SEEDS=n SEED=first)
+	$(RUN) -m tests.simulator.quorum_chaos $(or $(SEED),1) $(or $(SEEDS),$(if $(SEED),1,100))
 
 quorum: prepare $(VENV)/installed  ## votequorum scenarios in the lab, against the recordings (NAMES KINDS=o|r|ro RECORD=1)
 	cd compat-tests && PYTHONPATH=$(CURDIR) $(RUN) -m quorum.record $(if $(RECORD),record,compare) $(NAMES) --kinds $(or $(KINDS),o)
