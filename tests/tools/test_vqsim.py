@@ -9,10 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pycorosync.tools import vqsim
-from pycorosync.tools.vqsim import Simulation, main
-
-MS = 1_000_000
+from pycorosync.tools.vqsim import main
 
 
 def conf(nodes: int = 3, quorum: str = "") -> str:
@@ -124,36 +121,6 @@ def test_switches_are_on_or_off(session: Play, word: str) -> None:
     result = session(f"{word} maybe")
     assert result.err.startswith("ERR: ")
     assert "'on' or 'off'" in result.err
-
-
-def test_a_device_polls_and_votes(tmp_path: Path) -> None:
-    path = tmp_path / "corosync.conf"
-    path.write_text(conf(2, "  device {\n    model: net\n    votes: 1\n  }\n"))
-    now = [0]
-    simulation = Simulation(vqsim._read(str(path)), lambda: now[0])
-
-    def advance(ms: int) -> None:
-        end = now[0] + ms * MS
-        while (due := simulation.next_ns()) is not None and due <= end:
-            now[0] = max(now[0], due)
-            simulation.run()
-        now[0] = end
-
-    for node_id in simulation.configured():
-        assert simulation.create(node_id, 0)
-    advance(100)
-    (_, one), (_, two) = simulation.nodes()
-    one.switch_device(True, now[0])
-    simulation.deliver()
-    advance(11_000)
-    simulation.move(two, simulation.partitions[0], simulation.partitions[1])
-    simulation.send_rings(new=True)
-    advance(100)
-    assert (one.service.quorate, two.service.quorate) == (True, False)
-    one.switch_device(False, now[0])
-    simulation.deliver()
-    advance(100)
-    assert not one.service.quorate
 
 
 def test_a_switched_off_device_that_never_registered(session: Play) -> None:
