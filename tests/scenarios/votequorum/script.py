@@ -2,7 +2,7 @@
 time, and must show the same everywhere. README.md describes it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -301,6 +301,6 @@ ACTIONS: Final = {
 }
 
 
-def scenarios() -> Iterator[Path]:
+def scenarios() -> list[Path]:
     """The scripts in this folder."""
-    return iter(sorted(HERE.glob("*.txt")))
+    return sorted(HERE.glob("*.txt"))

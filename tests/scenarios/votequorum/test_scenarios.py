@@ -19,7 +19,7 @@ def test_scenario(path: Path) -> None:
 
 
 def test_there_are_enough() -> None:
-    assert len(list(scenarios())) >= NUMBER_MIN
+    assert len(scenarios()) >= NUMBER_MIN
 
 
 def test_a_recording_can_be_read_and_written() -> None:
