@@ -61,39 +61,53 @@ SESSIONS = {
 }
 
 
-def shown(host: Host, program: list[str], commands: list[str]) -> list[str]:
-    """Each command, with what was printed for `show` behind it, and what was complained of."""
-    process = subprocess.Popen(
-        host.inside(program),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(None),
-        start_new_session=True,
-    )
-    assert process.stdin is not None
-    time.sleep(2 * CALM_S)
-    for command in commands:
-        for line in (command, "show"):
-            process.stdin.write(line + "\n")
-            process.stdin.flush()
-            time.sleep(CALM_S)
-    out, err = process.communicate(timeout=60)
-    parts = out.split(PROMPT)[1:]
-    asked = [part for part in parts if part.startswith("show")]
-    others = [part.splitlines() for part in parts if part.strip() and not part.startswith("show")]
-    said = [[line for line in lines if not line[:1].isdigit() or "Quit" in line] for lines in others]
-    errors = [line for line in err.splitlines() if line.startswith("ERR")]
-    return [f"{'|'.join(lines)}\n{after}" for lines, after in zip(said, asked, strict=False)] + errors
+class Run:
+    """One program on a host, to which commands are given."""
+
+    def __init__(self, host: Host, program: list[str]) -> None:
+        self.process = subprocess.Popen(
+            host.inside(program),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(None),
+            start_new_session=True,
+        )
+
+    def say(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def shown(self) -> list[str]:
+        """Each command, with what was printed for `show` behind it, and what was complained of."""
+        out, err = self.process.communicate(timeout=60)
+        parts = out.split(PROMPT)[1:]
+        asked = [part for part in parts if part.startswith("show")]
+        others = [part.splitlines() for part in parts if part.strip() and not part.startswith("show")]
+        said = [[line for line in lines if not line[:1].isdigit() or "Quit" in line] for lines in others]
+        errors = [line for line in err.splitlines() if line.startswith("ERR")]
+        return [f"{'|'.join(lines)}\n{after}" for lines, after in zip(said, asked, strict=False)] + errors
 
 
-@pytest.mark.parametrize("name", SESSIONS)
+CORE = "nodes"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == CORE else pytest.mark.long) for name in SESSIONS]
+)
 def test_the_same_session(name: str) -> None:
     session = SESSIONS[name]
     with Lab(hosts=1) as lab:
         lab[1].write("/etc/corosync/corosync.conf", session.conf())
-        real = shown(lab[1], REAL, session.commands)
-        ours = shown(lab[1], OURS, session.commands)
+        runs = [Run(lab[1], program) for program in (REAL, OURS)]
+        time.sleep(2 * CALM_S)
+        for command in session.commands:
+            for line in (command, "show"):
+                for run in runs:
+                    run.say(line)
+                time.sleep(CALM_S)
+        real, ours = (run.shown() for run in runs)
     assert len(real) >= len(session.commands) - session.commands.count("")
     assert ours == real
