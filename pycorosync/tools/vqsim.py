@@ -120,9 +120,9 @@ class Console:
             while (line := self._next_line()) is not None:
                 if not self._terminal:
                     print(line)  # as readline does
-                if not line.startswith("#"):
+                if not line.startswith("#"):  # Compatibility: no prompt follows a comment
                     self._obey(line.split(" "))
-                self._prompt()
+                    self._prompt()
         except _Exit as end:
             return end.status
         return EXIT_SUCCESS
@@ -154,7 +154,7 @@ class Console:
             return
         command = COMMANDS.get(words[0].lower())
         if command is None or len(words) < command[0]:
-            print(HELP)
+            print(HELP, end="")
             return
         if command[1](self, words[1:]) and self.sync:
             self._finish(self.timeout_ms)
@@ -381,7 +381,7 @@ def main(arguments: list[str]) -> int:
             case "n":
                 sync = False
             case _:
-                print(USAGE.format(program=os.path.basename(sys.argv[0])))
+                print(USAGE.format(program=os.path.basename(sys.argv[0])), end="")
                 return EXIT_SUCCESS
     simulation = Simulation(_read(filename), time.monotonic_ns)
     if not output_name:
