@@ -68,9 +68,9 @@ def loaded(engine: Engine) -> dict[str, object]:
         host.shell("corosync-cmapctl -s resources.watchdog_timeout u32 3")
         host.shell("corosync-cmapctl -s resources.watchdog_timeout u32 1")
         host.shell("corosync-cmapctl -s resources.system.memory_used.max str 0")
-        wait_until(
-            lambda: 'none resource "load_15min" failed' in host.path(LOG).read_text(), "wd to see the failure"
-        )
+        for name in ("load_15min", "memory_used"):
+            failed = f'none resource "{name}" failed'
+            wait_until(lambda text=failed: text in host.path(LOG).read_text(), failed)  # type: ignore[misc]
         host.shell("corosync-cmapctl -s resources.system.memory_used.max str abc")
         story["keys"] = keys(host)
         story["status"] = process.stop()
