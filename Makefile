@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Run by its path from elsewhere too.
 RUN := $(CURDIR)/$(BIN)/python
 
-.PHONY: help check format test prepare compat sim golden reloads quorum simquorum hostile demo bench clean
+.PHONY: help check format test prepare compat sim golden reloads quorum simquorum hostile demo bench micro clean
 .DEFAULT_GOAL := help
 
 help:  ## list the words
@@ -17,7 +17,21 @@ $(VENV)/installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "needs Python >= 3.11 with venv: apt-get install python3-venv" >&2; exit 1; }
 	@echo "== virtual environment"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	PYCOROSYNC_COMPILE=0 $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# A build with the data path compiled, as an installation has it: what `test`, `bench` and the like run.
+# COMPILE=0 runs the source as it is.
+BUILD := $(CURDIR)/build/compiled
+ifneq ($(COMPILE),0)
+export PYCOROSYNC_BUILD := $(BUILD)
+COMPILED := $(BUILD)/done
+endif
+
+$(BUILD)/done: $(VENV)/installed setup.py $(shell find pycorosync -name '*.py')
+	@echo "== compile"
+	@rm -rf build && mkdir build
+	@PYCOROSYNC_COMPILE=1 $(BIN)/python setup.py build --build-lib $(BUILD) >build/log 2>&1 || { tail -30 build/log; exit 1; }
 	@touch $@
 
 check: $(VENV)/installed  ## format, lint, types, unit tests: no root, under two minutes
@@ -34,20 +48,20 @@ prepare:
 	@compat-tests/prepare
 
 test: prepare  ## everything that a change must pass: installs what it needs, check, core tests against real corosync
-	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory check $(COMPILED)
 	@echo "== tests against the distribution's corosync"
 	$(RUN) -m pytest -c compat-tests/pytest.ini -v --durations=10 -m "not long" compat-tests
 
-compat: prepare $(VENV)/installed  ## all tests against real corosync, the long ones too
+compat: prepare $(VENV)/installed $(COMPILED)  ## all tests against real corosync, the long ones too
 	$(RUN) -m pytest -c compat-tests/pytest.ini -v --durations=20 compat-tests
 
-golden: prepare $(VENV)/installed  ## states of clusters, recorded from real corosync and compared in one run (ONLY=word ARGS)
+golden: prepare $(VENV)/installed $(COMPILED)  ## states of clusters, recorded from real corosync and compared in one run (ONLY=word ARGS)
 	cd compat-tests && $(RUN) -m golden.run $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
-reloads: prepare $(VENV)/installed  ## random reloads of three nodes under load (KINDS=ooo|ror|oro SEED ARGS)
+reloads: prepare $(VENV)/installed $(COMPILED)  ## random reloads of three nodes under load (KINDS=ooo|ror|oro SEED ARGS)
 	cd compat-tests && $(RUN) -m config.campaign $(or $(KINDS),ooo) --seed $(or $(SEED),1) $(ARGS)
 
-hostile: prepare $(VENV)/installed  ## hostile local clients
+hostile: prepare $(VENV)/installed $(COMPILED)  ## hostile local clients
 	$(RUN) -m pytest -c compat-tests/pytest.ini -v -s compat-tests/hostile
 
 sim: $(VENV)/installed  ## whole clusters in virtual time, lives made up at random (SEEDS=n SEED=first)
@@ -56,19 +70,22 @@ sim: $(VENV)/installed  ## whole clusters in virtual time, lives made up at rand
 simquorum: $(VENV)/installed  ## quorum of whole clusters in virtual time, lives made up at random (SEEDS=n SEED=first)
 	$(RUN) -m tests.simulator.quorum_chaos $(or $(SEED),1) $(or $(SEEDS),$(if $(SEED),1,100))
 
-quorum: prepare $(VENV)/installed  ## votequorum scenarios in the lab, against the recordings (NAMES KINDS=o|r|ro RECORD=1)
+quorum: prepare $(VENV)/installed $(COMPILED)  ## votequorum scenarios in the lab, against the recordings (NAMES KINDS=o|r|ro RECORD=1)
 	cd compat-tests && PYTHONPATH=$(CURDIR) $(RUN) -m quorum.record $(if $(RECORD),record,compare) $(NAMES) --kinds $(or $(KINDS),o)
 
-demo: prepare $(VENV)/installed  ## Debian's Pacemaker on this daemon, on a host in namespaces
+demo: prepare $(VENV)/installed $(COMPILED)  ## Debian's Pacemaker on this daemon, on a host in namespaces
 	cd compat-tests && $(RUN) -m demo
 
 BENCH := $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SIZES),--sizes $(SIZES)) \
 	$(if $(NODES),--nodes $(NODES)) $(if $(WRITE),--write $(abspath $(WRITE))) $(ARGS)
 bench: export BENCH_ARGUMENTS = $(strip $(foreach v,ROUNDS SECONDS SIZES NODES ARGS,$(if $($(v)),$(v)=$($(v)))))
-bench: prepare $(VENV)/installed  ## CPG load on real corosync and on this one (ROUNDS SECONDS SIZES NODES WRITE ARGS)
+bench: prepare $(VENV)/installed $(COMPILED)  ## CPG load on real corosync and on this one (ROUNDS SECONDS SIZES NODES WRITE ARGS)
 	cd compat-tests && $(RUN) -m bench.run $(BENCH)
+
+micro: $(VENV)/installed $(COMPILED)  ## the daemon's CPU time for each message, without client or scheduler (ARGS)
+	cd compat-tests && PYTHONPATH=$(PYCOROSYNC_BUILD):$(CURDIR) $(RUN) -m bench.micro $(ARGS)
 
 clean:  ## remove what the other words made
 	@cd compat-tests && python3 -m lab tidy --all
-	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) .cache build .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,7 +10,7 @@ from pycorosync.node.assembly import build_services
 from pycorosync.node.node import Node
 from pycorosync.node.outputs import SaveRingId
 from pycorosync.services.cpg.zero_copy import NoSharedBuffers
-from pycorosync.services.outputs import Respond, SendEvent
+from pycorosync.services.outputs import Respond, SendEvent, SendEvents
 from pycorosync.services.service import ClientInfo
 
 CONFIGURATION = """
@@ -101,6 +101,9 @@ class SimulatedNode:
                     self.responses[output.client].append(bytes(output.payload))
                 case SendEvent():
                     self.events[output.client].append(bytes(output.head) + bytes(output.body))
+                case SendEvents():
+                    for client, head, body in output.events:
+                        self.events[client].append(bytes(head) + bytes(body))
                 case SaveRingId():
                     self.saved.append(output.seq)
                 case _:

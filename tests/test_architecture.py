@@ -56,6 +56,7 @@ NEEDS_NO_TEST = {
     "services/outputs.py": "declares names only",
     "node/outputs.py": "declares names only",
     "node/network.py": "declares names only",
+    "services/stream.py": "declares names; cpg's traffic is one",
     "__main__.py": "one call",
 }
 # file -> function -> why it may be longer than MAX_FUNCTION_LINES.

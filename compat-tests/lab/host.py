@@ -12,6 +12,8 @@ from pathlib import Path
 from lab.wait import wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+# Where the package is: this checkout, or a build of it (`make` names the compiled one).
+PACKAGE = Path(os.environ.get("PYCOROSYNC_BUILD") or CHECKOUT).resolve()
 
 # Directories that each host has for itself: kept on disk, because databases and logs may grow.
 ON_DISK = (
@@ -250,7 +252,7 @@ def environment(extra: Mapping[str, str] | None) -> dict[str, str]:
         "LC_ALL": "C.UTF-8",
         "HOME": "/root",
         "TERM": "dumb",
-        "PYTHONPATH": str(CHECKOUT),
+        "PYTHONPATH": f"{PACKAGE}:{CHECKOUT}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     return base | dict(extra or {})
@@ -260,7 +262,7 @@ def _private_tmp(directory: Path) -> list[str]:
     """An own /tmp in which this checkout, this Python and the lab stay visible if they live there."""
     lines = [f"mkdir -p {shlex.quote(str(directory))}/tmp", f"T={shlex.quote(str(directory))}/tmp"]
     lines.append("chmod 1777 $T")
-    for keep in {CHECKOUT, Path(sys.prefix), directory.parent}:
+    for keep in {CHECKOUT, PACKAGE, Path(sys.prefix), directory.parent}:
         if keep.is_relative_to("/tmp"):
             below = shlex.quote(str(keep.relative_to("/tmp")))
             lines += [f"mkdir -p $T/{below}", f"mount --bind {shlex.quote(str(keep))} $T/{below}"]

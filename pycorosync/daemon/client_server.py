@@ -12,7 +12,7 @@ from itertools import count
 
 from pycorosync.cmap.stats import IPC_CONNECTION, IPC_GLOBAL, Stat
 from pycorosync.cmap.store import Value
-from pycorosync.daemon.loop import HANG_UP, READ, READ_AND_DRAINED, Loop
+from pycorosync.daemon.loop import HANG_UP, READ, READ_AND_DRAINED, WRITABLE, Loop
 from pycorosync.daemon.realtime import give_back_heap
 from pycorosync.daemon.sigbus import SigbusGuard
 from pycorosync.daemon.socket_channel import SocketChannel, abstract_address
@@ -22,7 +22,7 @@ from pycorosync.ipc.connection import Connection, SharedMemoryChannel
 from pycorosync.ipc.shared_memory import CHANNELS, RingFile, ring_name
 from pycorosync.log import subsystem
 from pycorosync.node.node import Node
-from pycorosync.services.outputs import DisconnectClient, Respond, SendEvent
+from pycorosync.services.outputs import DisconnectClient, Respond, SendEvent, SendEvents
 from pycorosync.services.service import ClientInfo
 from pycorosync.types import ClientId, ServiceId
 
@@ -267,6 +267,10 @@ class ClientServer:
         client = self._clients.get(number)
         if client is None:
             return
+        if not events & ~WRITABLE:
+            if client.watching_room:
+                self._make_progress(client)
+            return
         alive = not events & HANG_UP
         try:
             # A byte never precedes its request: whatever is here, draining the ring serves all of them.
@@ -303,26 +307,22 @@ class ClientServer:
     def _take_requests(self, client: Client, now_ns: int) -> None:
         """Take requests until there are none, the node cannot take one, or others should have their turn."""
         number, service_id = client.info.client, client.info.service_id
-        connection = client.connection
-        counters = connection.counters
-        channel = connection.channel
-        next_request, request_done = channel.next_request, channel.request_done
-        on_request = self._node.on_request
+        connection, counters = client.connection, client.connection.counters
         budget = _REQUEST_BYTES_PER_TURN
         try:
             for _ in range(_REQUESTS_PER_TURN):
-                message = None if counters.flow_control else next_request()
+                message = None if counters.flow_control else connection.next_request()
                 if message is None:
                     if counters.flow_control:
                         self._stalled.add(number)
                     return
-                if not on_request(number, service_id, message, now_ns, counters):
-                    channel.put_back()
+                if not self._node.on_request(number, service_id, message, now_ns, counters):
+                    connection.put_back()
                     self._stalled.add(number)
                     return
                 counters.requests += 1
                 budget -= len(message)
-                request_done()
+                connection.request_done()
                 if budget < 0:
                     break
         except MalformedMessage as fault:
@@ -362,16 +362,30 @@ class ClientServer:
     def respond(self, output: Respond) -> None:
         """Output of the node."""
         client = self._clients.get(output.client)
-        if client is not None and not client.connection.respond(output.payload):
+        if client is None:
+            return
+        if client.connection.unannounced:
+            # What a request has caused is announced before its answer: who has the answer may look.
+            self._announce(client)
+        if not client.connection.respond(output.payload):
             LOG.debug("%s-%d does not read its responses", client.process_name, client.info.pid)
 
     def send_event(self, output: SendEvent) -> None:
         """Output of the node."""
-        number, head, body = output
-        client = self._clients.get(number)
-        if client is not None:
-            client.connection.send_event(head, body)
-            self._to_announce.add(number)
+        self.send_events(SendEvents([output]))
+
+    def send_events(self, output: SendEvents) -> None:
+        """Output of the node: many at once."""
+        clients, number, connection = self._clients, 0, None
+        for receiver, head, body in output.events:
+            if receiver != number:
+                number = receiver
+                client = clients.get(number)
+                connection = client.connection if client is not None else None
+                if connection is not None:
+                    self._to_announce.add(number)
+            if connection is not None:
+                connection.send_event(head, body)
 
     def disconnect(self, output: DisconnectClient, now_ns: int) -> None:
         """Output of the node."""
@@ -439,16 +453,17 @@ class ClientServer:
 
     @staticmethod
     def _announce(client: Client) -> bool:
-        channel = client.channel
-        if isinstance(channel, SocketChannel):
+        connection = client.connection
+        if isinstance(client.channel, SocketChannel):
+            connection.announced(connection.unannounced)
             return True
-        while channel.announcements:
+        while connection.unannounced:
             try:
-                channel.announcements -= client.setup.send(_ANNOUNCEMENTS[: channel.announcements])
+                connection.announced(client.setup.send(_ANNOUNCEMENTS[: connection.unannounced]))
             except BlockingIOError:
                 return False
             except OSError:
-                channel.announcements = 0  # gone; the hang-up will tell
+                connection.announced(connection.unannounced)  # gone; the hang-up will tell
         return True
 
     # --- the end

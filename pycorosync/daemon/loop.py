@@ -14,6 +14,7 @@ Callback = Callable[[int, int], None]  # (epoll events, now_ns)
 
 READ = select.EPOLLIN
 READ_AND_DRAINED = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
+WRITABLE = select.EPOLLOUT
 HANG_UP = select.EPOLLHUP | select.EPOLLERR
 
 

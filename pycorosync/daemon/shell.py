@@ -36,6 +36,7 @@ from pycorosync.services.outputs import (
     ReopenLogs,
     Respond,
     SendEvent,
+    SendEvents,
     StopDaemon,
     StoreExpectedVotes,
 )
@@ -164,6 +165,9 @@ class Shell:
     def _send_event(self, output: SendEvent, _now_ns: int) -> None:
         self._server.send_event(output)
 
+    def _send_events(self, output: SendEvents, _now_ns: int) -> None:
+        self._server.send_events(output)
+
     def _disconnect(self, output: DisconnectClient, now_ns: int) -> None:
         self._server.disconnect(output, now_ns)
 
@@ -235,6 +239,7 @@ _ANY_CHANGE = TrackEvent.ADD | TrackEvent.DELETE | TrackEvent.MODIFY | TrackEven
 ACTIONS: dict[type, Callable[[Shell, Any, int], None]] = {
     Respond: Shell._respond,
     SendEvent: Shell._send_event,
+    SendEvents: Shell._send_events,
     DisconnectClient: Shell._disconnect,
     SetFlowControl: Shell._set_flow_control,
     SaveRingId: Shell._save_ring_id,

@@ -12,7 +12,6 @@ sends faster than it reads, and is told of its own messages, comes to a rate tha
 """
 
 from collections import deque
-from collections.abc import Callable
 from typing import Protocol
 
 from pycorosync.ipc.ringbuffer import RingBuffer
@@ -48,36 +47,30 @@ class Channel(Protocol):
 
 
 class SharedMemoryChannel:
-    """Three rings. Every event is announced by one byte on the client's socket; the shell sends them."""
+    """Three rings."""
 
-    __slots__ = (
-        "_event",
-        "_request",
-        "_response",
-        "announcements",
-        "next_request",
-        "put_back",
-        "request_done",
-    )
+    __slots__ = ("event", "request", "response")
 
     def __init__(self, request: RingBuffer, response: RingBuffer, event: RingBuffer) -> None:
-        self._request, self._response, self._event = request, response, event
-        self.announcements = 0  # events written and not yet announced
-        self.next_request: Callable[[], memoryview | None] = request.peek
-        self.request_done: Callable[[], None] = request.reclaim
-        self.put_back: Callable[[], None] = request.put_back
+        self.request, self.response, self.event = request, response, event
+
+    def next_request(self) -> memoryview | None:
+        return self.request.peek()
+
+    def request_done(self) -> None:
+        self.request.reclaim()
+
+    def put_back(self) -> None:
+        self.request.put_back()
 
     def write_response(self, payload: Buffer) -> bool:
-        return self._response.write(payload, b"")
+        return self.response.write(payload, b"")
 
     def write_event(self, head: Buffer, body: Buffer) -> bool:
-        if self._event.write(head, body):
-            self.announcements += 1
-            return True
-        return False
+        return self.event.write(head, body)
 
     def set_flow_control(self, level: int) -> None:
-        self._request.flow_control = level
+        self.request.flow_control = level
 
 
 class Counters:
@@ -109,23 +102,31 @@ class Counters:
 
 
 class Connection:
-    """A client, over whatever channel. `overflowed` tells that its event queue has passed the bound."""
+    """A client, over whatever channel.
+
+    `overflowed` tells that its event queue has passed the bound. Every event is announced by one byte on the
+    client's socket (shared memory only); `unannounced` counts those that are not yet, and the shell, which
+    sends the bytes, tells how many went by `announced`.
+    """
 
     __slots__ = (
         "_limit_bytes",
         "_queue",
         "_queued_bytes",
-        "_write_event",
+        "_rings",
         "channel",
         "counters",
         "overflowed",
+        "unannounced",
     )
 
     def __init__(self, channel: Channel, *, limit_bytes: int = EVENT_QUEUE_LIMIT_BYTES) -> None:
         self.channel = channel
         self.counters = Counters()
         self.overflowed = False
-        self._write_event = channel.write_event
+        self.unannounced = 0
+        # The common channel is known by its class, so that compiled code calls its rings directly.
+        self._rings = channel if isinstance(channel, SharedMemoryChannel) else None
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._limit_bytes = limit_bytes
@@ -150,31 +151,61 @@ class Connection:
 
     def send_event(self, head: Buffer, body: Buffer) -> None:
         """Tell the client something, now or when it has made room."""
-        counters = self.counters
         if not self._queue and self._write_event(head, body):
-            counters.dispatched += 1
-            counters.sent += 1
+            self.unannounced += 1
             return
         size = len(head) + len(body)
         if self._queued_bytes + size > self._limit_bytes:
             self.overflowed = True
             return
+        counters = self.counters
         if not self._queue:
             counters.queued = counters.sent = 0
         self._queue.append(b"".join((head, body)))
         self._queued_bytes += size
         counters.queued += 1
 
+    def announced(self, count: int) -> None:
+        """So many events have been announced."""
+        self.unannounced -= count
+        self.counters.dispatched += count
+        self.counters.sent += count
+
+    def _write_event(self, head: Buffer, body: Buffer) -> bool:
+        if self._rings is not None:
+            return self._rings.event.write(head, body)
+        return self.channel.write_event(head, body)
+
+    def next_request(self) -> memoryview | None:
+        """See Channel, as for the two that follow."""
+        if self._rings is not None:
+            return self._rings.request.peek()
+        return self.channel.next_request()
+
+    def request_done(self) -> None:
+        if self._rings is not None:
+            self._rings.request.reclaim()
+        else:
+            self.channel.request_done()
+
+    def put_back(self) -> None:
+        self.channel.put_back()
+
     def flush(self) -> bool:
-        """Move waiting events into the channel; True when none is left."""
+        """Move waiting events into the channel; True when none is left.
+
+        A ring that is nearly full is left alone until its reader has made more room, of which we are told as
+        long as it has anything to read. Otherwise a slow reader would be served event by event.
+        """
         queue, counters = self._queue, self.counters
+        if self._rings is not None and not self._rings.event.has_much_room():
+            return not queue
         while queue:
             if not self._write_event(queue[0], b""):
                 counters.send_retries += 1
                 return False
             self._queued_bytes -= len(queue.popleft())
-            counters.dispatched += 1
-            counters.sent += 1
+            self.unannounced += 1
             counters.queued -= 1
         return True
 

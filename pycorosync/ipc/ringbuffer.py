@@ -8,22 +8,30 @@ Memory order: a chunk's mark is written after its content and before the semapho
 are seen in order; elsewhere the post is the barrier, and a reader takes the semaphore once for each chunk.
 """
 
+from typing import Final
+
 from pycorosync.errors import MalformedMessage
 from pycorosync.ipc import semaphore
+from pycorosync.ipc.semaphore import post, take
 from pycorosync.types import Buffer
 
 HEADER_BYTES = 8248  # sizeof(struct qb_ringbuffer_shared_s) without user data
 USER_DATA_BYTES = 4
-WRITE_INDEX, READ_INDEX, WORD_COUNT = 0, 1, 2  # as 32 bit words at the header's start
+# As 32 bit words at the header's start.
+WRITE_INDEX: Final = 0
+READ_INDEX: Final = 1
+WORD_COUNT: Final = 2
 HEADER_PATH_AT, DATA_PATH_AT, PATH_BYTES = 12, 4108, 4096
 REFERENCE_COUNT_AT = 8204
 SEMAPHORE_AT = 8208
 FLOW_CONTROL_AT = 8240
 
-MARK_COMMITTED, MARK_BEING_WRITTEN, MARK_DEAD = 0xA1A1A1A1, 0xA110CED0, 0xD0D0D0D0
-CHUNK_HEADER_WORDS = 2
+MARK_COMMITTED: Final = 0xA1A1A1A1
+MARK_BEING_WRITTEN: Final = 0xA110CED0
+MARK_DEAD: Final = 0xD0D0D0D0
+CHUNK_HEADER_WORDS: Final = 2
 # A writer leaves this much free beyond its chunk, as libqb's does.
-MARGIN_BYTES = 12
+MARGIN_BYTES: Final = 12
 PAGE_BYTES = 4096
 
 
@@ -104,7 +112,7 @@ class RingBuffer:
 
     def peek(self) -> memoryview | None:
         """The oldest chunk, or None; valid until reclaim(). Raises MalformedMessage if the ring is broken."""
-        if semaphore.take(self._semaphore):
+        if take(self._semaphore):
             return None
         return self._oldest()
 
@@ -113,17 +121,17 @@ class RingBuffer:
         return self._oldest() if semaphore.wait(self._semaphore, timeout_s) else None
 
     def _oldest(self) -> memoryview:
-        index = self._index
-        size = self._marks[index]
-        if self._marks[index + 1] != MARK_COMMITTED or size > self._limit:
-            raise MalformedMessage(f"ring chunk of {size} bytes, mark {self._marks[index + 1]:#x}")
+        index, marks = self._index, self._marks
+        size: int = marks[index]
+        if marks[index + 1] != MARK_COMMITTED or size > self._limit:
+            raise MalformedMessage(f"ring chunk of {size} bytes, mark {marks[index + 1]:#x}")
         self._chunk_bytes = size
         at = (index + CHUNK_HEADER_WORDS) << 2
         return self._bytes[at : at + size]
 
     def put_back(self) -> None:
         """Undo a peek: the chunk stays the next one."""
-        semaphore.post(self._semaphore)
+        post(self._semaphore)
 
     def reclaim(self) -> None:
         """The chunk that peek() gave has been used."""
@@ -139,26 +147,34 @@ class RingBuffer:
 
     # --- the writer's side
 
+    def has_much_room(self) -> bool:
+        """Whether a quarter of the ring is free: worth waking up for, if there is more to write."""
+        free: int = self._indices[READ_INDEX] - self._index
+        if free <= 0:
+            free += self._word_count
+        return free << 2 >= self._word_count
+
     def write(self, head: Buffer, body: Buffer) -> bool:
         """Append head and body as one chunk; False when there is no room for it now."""
         head_bytes = len(head)
         size = head_bytes + len(body)
         index = self._index
-        free = self._indices[READ_INDEX] - index
+        free: int = self._indices[READ_INDEX] - index
         if free <= 0:
             # The reader is behind us, or (equal) has taken everything. A nonsensical index of the reader's
             # makes this too large or negative, and hurts nobody but the reader.
             free += self._word_count
         if (free - 1) << 2 < size + MARGIN_BYTES or size > self._limit:
             return False
-        marks = self._marks
-        marks[index] = 0
-        marks[index + 1] = MARK_BEING_WRITTEN
+        # The chunk counts once the semaphore is posted; libqb's mark for one that is being written tells
+        # nobody anything.
         at = (index + CHUNK_HEADER_WORDS) << 2
         middle = at + head_bytes
-        self._bytes[at:middle] = head
-        if body:
-            self._bytes[middle : at + size] = body
+        data = self._bytes
+        data[at:middle] = head
+        if size != head_bytes:
+            data[middle : at + size] = body
+        marks = self._marks
         marks[index] = size
         following = index + CHUNK_HEADER_WORDS + ((size + 3) >> 2)
         if following >= self._word_count:
@@ -166,5 +182,5 @@ class RingBuffer:
         self._index = following
         self._indices[WRITE_INDEX] = following
         marks[index + 1] = MARK_COMMITTED
-        semaphore.post(self._semaphore)
+        post(self._semaphore)
         return True

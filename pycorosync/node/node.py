@@ -12,20 +12,24 @@ This is the only place where the outputs of one layer become the input of anothe
 """
 
 import errno
+import struct
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from pycorosync.cmap.stats import Stat, StatsMap
-from pycorosync.cmap.store import Change, TrackEvent, ValueType
+from pycorosync.cmap.stats import StatsMap
+from pycorosync.cmap.store import Change, TrackEvent
 from pycorosync.config.model import Configuration, TotemConfig
 from pycorosync.cs_error import CsError
 from pycorosync.errors import MalformedMessage
 from pycorosync.knet.crypto import Entropy
 from pycorosync.knet.outputs import Address, Kind, Received, SendDatagram, SendDatagrams
 from pycorosync.log import subsystem
+from pycorosync.node import credentials, members
 from pycorosync.node.assembly import build_network, build_store, ring_config
+from pycorosync.node.counters import MessageCounters
 from pycorosync.node.network import frame_payload_bytes
+from pycorosync.node.outbox import Outbox
 from pycorosync.node.outputs import (
     FLOW_GO,
     FLOW_STOP_MULTICASTS,
@@ -36,6 +40,7 @@ from pycorosync.node.outputs import (
     SetFlowControl,
 )
 from pycorosync.node.reconfiguration import ConfigurationFiles, Reconfiguration
+from pycorosync.node.stats import register
 from pycorosync.services.cfg.service import CfgService
 from pycorosync.services.outputs import (
     DumpFlightData,
@@ -43,6 +48,7 @@ from pycorosync.services.outputs import (
     QuorumChanged,
     ReconfigureCrypto,
     Respond,
+    SendEvents,
 )
 from pycorosync.services.quorum.service import QuorumService
 from pycorosync.services.service import (
@@ -52,13 +58,14 @@ from pycorosync.services.service import (
     NodeView,
     Service,
 )
+from pycorosync.services.stream import Stream
 from pycorosync.services.sync import MulticastSync, SyncCompleted, Synchronizer
 from pycorosync.totem import outputs as totem
 from pycorosync.totem.packing import GROUP_SERVICES, GROUP_SYNC, Packer, QueueLevel, Room, Unpacker
 from pycorosync.totem.ring import SingleRing
-from pycorosync.totem.stats import packer_entries
 from pycorosync.totem.transitions import RandomSource
 from pycorosync.types import Buffer, ClientId, NodeId, ServiceId
+from pycorosync.wire.fixed import NATIVE
 
 LOG = subsystem("MAIN")
 SERV = subsystem("SERV")
@@ -70,10 +77,12 @@ _SET = TrackEvent.ADD | TrackEvent.MODIFY
 
 # Own frames handled in one run before clients get their turn again: bounds a wake-up, not the throughput.
 _LOOPBACKS_PER_RUN = 64
-# Messages that must go out but found the queue full (a client died, a service synchronizes).
-_OVERDUE_MAX = 100_000
 
 ALL_NODES: NodeId = 0
+
+_REQUEST_HEADER_BYTES = REQUEST_HEADER.size
+_decode_request_header = REQUEST_HEADER.unpack_native
+_decode_number = struct.Struct("=i").unpack_from
 
 
 class RequestCounters(Protocol):
@@ -109,11 +118,12 @@ class Node:
         self._synchronizer = Synchronizer(self.services)
         self._clients_allowed = False
         self._loopback: deque[Any] = deque()
-        self._overdue: deque[tuple[bytes, bytes]] = deque()
-        self._after_sync: deque[tuple[bytes, bytes]] = deque()  # what belongs behind the messages that wait
-        self._sent: dict[int, int] = {}  # by executive message id, since the last publication
-        self._received: dict[int, int] = {}
+        self._outbox = Outbox(packer)
+        self._streams: dict[int, Stream] = {}  # by executive message id
+        self._counters = MessageCounters()
+        self._timed: list[Service] = []  # those that have timers at all
         self._flow_levels: dict[ServiceId, int] = {}
+        self._flow_reasons = (False, False, 0)  # for which these were set
         self._gather_requested = False
         self._turned_down_bytes = 0
         self._now_ns = 0  # of the last call that came with a time
@@ -126,17 +136,20 @@ class Node:
     def load(self, service: Service, now_ns: int) -> None:
         """Add a service, and announce it in the map and the log; the shell then opens its socket."""
         self.services[service.ID] = service
+        if service.stream is not None:
+            self._streams[service.stream.function] = service.stream
+            self._counters.add_stream(service.stream)
+        if type(service).next_deadline is not Service.next_deadline:
+            self._timed.append(service)
         cmap = self.view.cmap
         cmap.set_str(f"internal_configuration.service.{service.ID}.name", f"corosync_{service.NAME}")
         cmap.set_u32(f"internal_configuration.service.{service.ID}.ver", 0)
         cmap.set_u16(f"runtime.services.{service.NAME}.service_id", service.ID)
-        for function in service.DELIVERIES:
-            for direction in ("tx", "rx"):
-                cmap.set_u64(f"runtime.services.{service.NAME}.{function}.{direction}", 0)
+        self._counters.announce(cmap, service)
         SERV.notice("Service engine loaded: %s [%d]", service.TITLE, service.ID)
         self._collect(service, now_ns)
         # Compatibility: corosync does not count what a service sends while it starts.
-        self._sent.clear()
+        self._counters.forget_sent()
 
     def unload(self, service_id: ServiceId, now_ns: int) -> Service | None:
         """Let a service go; the shell then disconnects its clients."""
@@ -149,17 +162,7 @@ class Node:
     def add_stats(self, stats: StatsMap) -> None:
         """Register what the node's own layers count."""
         self._stats = stats
-        stats.add(self._network.stats, "stats.knet.")
-        stats.add_clear("knet", self._network.clear_stats)
-        stats.add(self._ring_stats, "stats.srp.")
-        stats.add(self._packer_stats, "stats.pg.")
-        stats.add_clear("totem", self._ring.stats.clear)
-
-    def _ring_stats(self) -> Iterable[Stat]:
-        return typed(self._ring.stats.entries(self._now_ns))
-
-    def _packer_stats(self) -> Iterable[Stat]:
-        return typed(packer_entries(self._packer))
+        register(stats, self._network, self._ring, self._packer, lambda: self._now_ns)
 
     # --- configuration
 
@@ -220,13 +223,8 @@ class Node:
             return errno.EAGAIN
         if info.service_id not in self.services:
             return errno.ENOSYS
-        if info.uid == 0 or info.gid == 0:
+        if credentials.are_accepted(self.view.cmap, info):
             return 0
-        cmap = self.view.cmap
-        for kind, number in (("uid", info.uid), ("gid", info.gid)):
-            for origin in ("uidgid", "uidgid.config"):
-                if cmap.get_int(f"{origin}.{kind}.{number}") == 1:
-                    return 0
         LOG.error("Denied connection attempt from %d:%d", info.uid, info.gid)
         return errno.EACCES
 
@@ -248,7 +246,8 @@ class Node:
             outputs, service.outputs = service.outputs, []
             for output in outputs:
                 if type(output) is Multicast:
-                    self._after_sync.append((bytes(output.head), bytes(output.body)))
+                    self._counters.sent(int.from_bytes(output.head[:4], "little"))
+                    self._outbox.hold(output.head, output.body)
                 else:
                     service.outputs.append(output)
         self._collect(service, now_ns)
@@ -268,18 +267,31 @@ class Node:
         are told to try again.
         """
         service = self.services[service_id]
-        if len(message) < REQUEST_HEADER.size:
+        if len(message) < _REQUEST_HEADER_BYTES:
             return self._refuse(service, client, CsError.INVALID_PARAM, counters)
-        number, size = REQUEST_HEADER.unpack_native(message)
+        number, size = _decode_request_header(message)
+        stream = service.stream
+        if (
+            stream is not None
+            and number == stream.request
+            and _REQUEST_HEADER_BYTES <= size <= len(message)
+            and self._packer.room(size) is Room.FITS
+            and not self._outbox.overdue
+            and not self.view.synchronizing
+        ):
+            parts = stream.outgoing(client, message, size)
+            if parts is not None:
+                self._packer.add(parts[0], parts[1])
+            return True
         request = service.REQUESTS.get(number)
-        if request is None or not REQUEST_HEADER.size <= size <= len(message):
+        if request is None or not _REQUEST_HEADER_BYTES <= size <= len(message):
             answers = request is None or request.answers
             return self._refuse(service, client, CsError.INVALID_PARAM, counters, answers=answers)
         if request.needs_ring:
             room = self._packer.room(size)
             if room is Room.TOO_BIG:
                 return self._refuse(service, client, CsError.INVALID_PARAM, counters, answers=request.answers)
-            if room is Room.FULL or self.view.synchronizing or self._overdue:
+            if room is Room.FULL or self.view.synchronizing or self._outbox.overdue:
                 if not request.answers:
                     self._turned_down_bytes = max(self._turned_down_bytes, size)
                     return False
@@ -315,7 +327,7 @@ class Node:
     @property
     def accepts_messages(self) -> bool:
         """Whether the largest request that on_request has turned down would fit now."""
-        if self.view.synchronizing or self.view.queue_is_critical or self._overdue:
+        if self.view.synchronizing or self.view.queue_is_critical or self._outbox.overdue:
             return False
         return self._packer.room(self._turned_down_bytes) is Room.FITS
 
@@ -330,13 +342,13 @@ class Node:
         if self._loopback:
             return 0
         deadlines = [self._ring.next_deadline(), self._network.next_deadline()]
-        deadlines += [service.next_deadline() for service in self.services.values()]
-        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+        deadlines += [service.next_deadline() for service in self._timed]
+        return min([deadline for deadline in deadlines if deadline is not None], default=None)
 
     def run(self, now_ns: int) -> None:
         """Do all that is due: timers, our own frames, messages that wait for the token."""
         self._now_ns = now_ns
-        for service in self.services.values():
+        for service in self._timed:
             deadline = service.next_deadline()
             if deadline is not None and deadline <= now_ns:
                 service.on_timer(now_ns)
@@ -364,7 +376,8 @@ class Node:
             self._drain_ring(now_ns)
             if self.outputs and packer.idle:
                 break  # clients get their messages before the token's idle rounds
-        self._send_overdue()
+        if self._outbox.overdue:
+            self._outbox.retry()
         self._set_flow_control()
         for service in self.services.values():
             # Trackers of the map speak up whoever changed it.
@@ -420,16 +433,41 @@ class Node:
 
     def _on_deliver(self, output: totem.Deliver, now_ns: int) -> None:
         node_id, payload, order = output
+        streams = self._streams if order == NATIVE else {}
+        busy: Stream | None = None  # has events that belong before whatever comes next
         for group, message in self._unpacker.feed(node_id, payload, order):
             try:
                 if group == GROUP_SERVICES:
-                    self._deliver(node_id, message, order, now_ns)
-                elif group == GROUP_SYNC:
-                    self._synchronizer.receive(node_id, message, order, now_ns)
-                    self._collect_synchronizer(now_ns)
+                    if len(message) < _REQUEST_HEADER_BYTES:
+                        raise MalformedMessage(f"a message of {len(message)} bytes")
+                    stream = streams.get(_decode_number(message)[0])
+                    if stream is not None:
+                        stream.deliver(node_id, message)
+                        busy = stream
+                        continue
+                if busy is not None:
+                    self._send_events(busy)
+                    busy = None
+                self._deliver_other(node_id, group, message, order, now_ns)
             except MalformedMessage as fault:
                 self.malformed_messages += 1
                 TOTEM.debug("dropped a message of node %d: %s", node_id, fault)
+        if busy is not None:
+            self._send_events(busy)
+
+    def _deliver_other(
+        self, node_id: NodeId, group: bytes, message: memoryview, order: str, now_ns: int
+    ) -> None:
+        if group == GROUP_SERVICES:
+            self._deliver(node_id, message, order, now_ns)
+        elif group == GROUP_SYNC:
+            self._synchronizer.receive(node_id, message, order, now_ns)
+            self._collect_synchronizer(now_ns)
+
+    def _send_events(self, stream: Stream) -> None:
+        if stream.events:
+            self.outputs.append(SendEvents(stream.events))
+            stream.events = []
 
     def _deliver(self, node_id: NodeId, message: memoryview, order: str, now_ns: int) -> None:
         """A message in total order, to the service that its id names."""
@@ -446,7 +484,7 @@ class Node:
                 len(service.DELIVERIES),
             )
             return
-        self._received[number] = self._received.get(number, 0) + 1
+        self._counters.received(number)
         service.on_delivery(node_id, function, message, order, now_ns)
         if service.outputs:
             self._collect(service, now_ns)
@@ -459,17 +497,16 @@ class Node:
         was_synchronizing, self.view.synchronizing = self.view.synchronizing, True
         self.view.ring_id = change.ring_id
         for node_id in change.left:
-            self.view.cmap.set_str(f"runtime.members.{node_id}.status", "left")
+            members.publish_left(self.view.cmap, node_id)
         self._unpacker.drop(change.left)
         for node_id in change.joined:
-            self._publish_member(node_id)
+            members.publish_joined(self.view.cmap, node_id, self.view.transport.addresses(node_id))
         if was_synchronizing:
             self._synchronizer.abort()
         if change.kind is totem.MembershipKind.TRANSITIONAL:
             # Not before: the old ring's last messages may have completed a synchronization.
             self._packer.begin_sync()
-            self._after_sync += self._overdue
-            self._overdue.clear()
+            self._outbox.begin_sync()
             self._synchronizer.on_transitional(change.members)
             return
         self.view.members = change.members
@@ -481,17 +518,6 @@ class Node:
     def _on_ring_installed(self, ring: totem.RingInstalled, now_ns: int) -> None:
         for line in ring.lines():
             TOTEM.notice("%s", line)
-
-    def _publish_member(self, node_id: NodeId) -> None:
-        cmap, prefix = self.view.cmap, f"runtime.members.{node_id}"
-        if f"{prefix}.ip" in cmap:
-            cmap.adjust(f"{prefix}.join_count", 1)
-        else:
-            addresses = self.view.transport.addresses(node_id)
-            text = "".join(f"r({link}) ip({address}) " for link, address in enumerate(addresses))
-            cmap.set_str(f"{prefix}.ip", text)
-            cmap.set_u32(f"{prefix}.join_count", 1)
-        cmap.set_str(f"{prefix}.status", "joined")
 
     # --- synchronization
 
@@ -516,8 +542,7 @@ class Node:
         self.view.synchronizing = False
         self._packer.end_sync()
         self._unpacker.end_sync()
-        while self._after_sync:
-            self._multicast(*self._after_sync.popleft())
+        self._outbox.end_sync()
         self._clients_allowed = True
         self._set_flow_control()
         self.outputs.append(Ready())
@@ -537,19 +562,9 @@ class Node:
             else:
                 self.outputs.append(output)
 
-    def _multicast(self, head: Any, body: Any) -> None:
-        number = int.from_bytes(head[:4], "little")
-        self._sent[number] = self._sent.get(number, 0) + 1
-        if self._overdue or not self._packer.add(head, body, group=GROUP_SERVICES):
-            if len(self._overdue) >= _OVERDUE_MAX:
-                # The ring has not moved for very long. Peers learn the state of our services when it does.
-                LOG.error("dropped a message of service %d: the ring takes none", number >> 16)
-                return
-            self._overdue.append((bytes(head), bytes(body)))
-
-    def _send_overdue(self) -> None:
-        while self._overdue and self._packer.add(*self._overdue[0], group=GROUP_SERVICES):
-            self._overdue.popleft()
+    def _multicast(self, head: Buffer, body: Buffer) -> None:
+        self._counters.sent(int.from_bytes(head[:4], "little"))
+        self._outbox.send(head, body)
 
     def _on_quorum(self, output: QuorumChanged, now_ns: int) -> None:
         """The provider's decision, at once: clients of both services see it in this order."""
@@ -562,6 +577,10 @@ class Node:
     def _set_flow_control(self) -> None:
         """Tell clients to hold back while the send queue is nearly full or services synchronize."""
         critical = self._packer.level() is QueueLevel.CRITICAL
+        why = critical, self.view.synchronizing, len(self.services)
+        if why == self._flow_reasons:
+            return
+        self._flow_reasons = why
         self.view.queue_is_critical = critical
         for service_id in self.services:
             stop = critical or (self.view.synchronizing and service_id != VOTEQUORUM_ID)
@@ -572,16 +591,7 @@ class Node:
 
     def publish_counters(self) -> None:
         """Bring runtime.services.* up to date: called before anyone can look."""
-        for counts, direction in ((self._sent, "tx"), (self._received, "rx")):
-            for number, count in counts.items():
-                service = self.services[number >> 16]
-                self.view.cmap.bump(f"runtime.services.{service.NAME}.{number & 0xFFFF}.{direction}", count)
-            counts.clear()
-
-
-def typed(entries: Iterable[tuple[str, int, int]]) -> Iterable[Stat]:
-    """Figures of a layer that does not know the map's types by name."""
-    return ((key, ValueType(kind), value) for key, kind, value in entries)
+        self._counters.publish(self.view.cmap, self.services)
 
 
 # How the ring's outputs are joined to the rest of the node.

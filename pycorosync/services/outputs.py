@@ -27,6 +27,12 @@ class SendEvent(NamedTuple):
     body: Buffer
 
 
+class SendEvents(NamedTuple):
+    """As many SendEvents, in order; in plain tuples, because a busy group makes a lot of them."""
+
+    events: list[tuple[ClientId, Buffer, Buffer]]
+
+
 class Multicast(NamedTuple):
     """A message for this service on every node, ourselves included, in the ring's total order.
 
@@ -98,6 +104,7 @@ class FinishRequest(NamedTuple):
 Output = (
     Respond
     | SendEvent
+    | SendEvents
     | Multicast
     | DisconnectClient
     | QuorumChanged

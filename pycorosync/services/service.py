@@ -15,6 +15,7 @@ from pycorosync.cmap.store import Store
 from pycorosync.cs_error import CsError
 from pycorosync.errors import ClientError, MalformedMessage
 from pycorosync.services.outputs import Output, Respond
+from pycorosync.services.stream import Stream
 from pycorosync.types import Buffer, ClientId, NodeId, RingId, ServiceId
 from pycorosync.wire.fixed import Fixed
 
@@ -127,6 +128,7 @@ class Service:
     def __init__(self, view: NodeView) -> None:
         self.view = view
         self.outputs: list[Output] = []
+        self.stream: Stream | None = None
 
     # --- clients
 

@@ -75,7 +75,7 @@ class _Lane:
 
     def __init__(self) -> None:
         self.frames: deque[bytearray] = deque()
-        self.parts: list[bytes] = []
+        self.parts: list[Buffer] = []
         self.lengths = array("H")
         self.used = _PACKET_HEADER_SIZE  # header, lengths and data of the packet being filled
         self.continuation = 0  # its first part continues the fragment of this number
@@ -94,7 +94,6 @@ class Packer:
         )  # of a packet, when queue space is counted
         self._reserved = 1
         self._level = QueueLevel.GOOD
-        self._prefixes = {group: group_header(group) for group in (GROUP_SERVICES, GROUP_SYNC)}
         self._normal, self._sync = _Lane(), _Lane()
         # A starting node synchronizes before anything else, with itself if need be.
         self._lane = self._sync
@@ -105,7 +104,7 @@ class Packer:
     def add(self, head: Buffer, body: Buffer = b"", *, group: bytes = GROUP_SERVICES) -> bool:
         """Take one message: head and body together, at most MESSAGE_SIZE_MAX bytes with the group header."""
         lane = self._lane
-        prefix = self._prefixes[group]
+        prefix = _SERVICES_HEADER if group == GROUP_SERVICES else group_header(group)
         size = len(prefix) + len(head) + len(body)
         used = lane.used + 2 + size
         if used > self._payload_size or size >= _LARGE:
@@ -117,6 +116,8 @@ class Packer:
 
     def room(self, size: int) -> Room:
         """Whether a message of `size` bytes can be taken now."""
+        if size < self._useful_size and len(self._lane.frames) + 3 <= self._queue_size:
+            return Room.FITS  # nearly always: one packet at most, and a slot for it
         if size > MESSAGE_SIZE_MAX - 16:
             return Room.TOO_BIG
         return Room.FITS if self.available >= self._packets(size) else Room.FULL
@@ -248,12 +249,12 @@ class Packer:
         """Put bytes begin..end of a message into the open packet, as views where that is possible."""
         length, boundary = end - begin, len(start)
         if begin >= boundary:
-            lane.parts.append(body[begin - boundary : end - boundary])  # type: ignore[arg-type]
+            lane.parts.append(body[begin - boundary : end - boundary])
         elif end <= boundary:
             lane.parts.append(start[begin:end])
         else:
             lane.parts.append(start[begin:])
-            lane.parts.append(body[: end - boundary])  # type: ignore[arg-type]
+            lane.parts.append(body[: end - boundary])
         lane.lengths.append(length)
         lane.used += 2 + length
 
@@ -412,11 +413,10 @@ class Unpacker:
     ) -> None:  # fmt: skip
         """Append each message of `data` to `messages`, without its group header."""
         append = messages.append
-        one_group = _ONE_GROUP[order]
+        peek = _PEEK[order]
         for length in lengths:
             end = at + length
-            head = data[at : at + 4]
-            if head == one_group and length > 4 and data[at + 4] == 97:
+            if length > 4 and peek(data, at) == _ONE_GROUP:
                 append((GROUP_SERVICES, data[at + 5 : end]))
             else:
                 found = _parse_group(data[at:end], order)
@@ -464,12 +464,16 @@ class Unpacker:
         return []
 
 
-_ONE_GROUP = {"<": b"\x01\x00\x01\x00", ">": b"\x00\x01\x00\x01"}  # one group, whose name has one byte
+_ONE_GROUP: Final = (1, 1, GROUP_SERVICES)  # one group, whose name has one byte: nearly every message
+_PEEK: Final = {order: struct.Struct(f"{order}HHs").unpack_from for order in "<>"}
 
 
 def group_header(group: bytes) -> bytes:
     """The header of a message for one group, in our own byte order."""
     return struct.pack(f"=HH{len(group)}s", 1, len(group), group)
+
+
+_SERVICES_HEADER: Final = group_header(GROUP_SERVICES)
 
 
 def _parse_group(message: memoryview, order: str) -> tuple[bytes, memoryview] | None:

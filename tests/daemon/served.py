@@ -10,7 +10,7 @@ from pycorosync.daemon.client_server import ClientServer
 from pycorosync.daemon.loop import Loop
 from pycorosync.daemon.sigbus import SigbusGuard
 from pycorosync.node.outputs import SetFlowControl
-from pycorosync.services.outputs import DisconnectClient, Respond, SendEvent
+from pycorosync.services.outputs import DisconnectClient, Respond, SendEvent, SendEvents
 from tests.nodes import SimulatedNode
 
 NAMES = {0: "cmap", 1: "cfg", 2: "cpg", 3: "quorum", 5: "votequorum"}
@@ -55,6 +55,8 @@ class Served:
                         server.respond(output)
                     case SendEvent():
                         server.send_event(output)
+                    case SendEvents():
+                        server.send_events(output)
                     case DisconnectClient():
                         server.disconnect(output, now_ns)
                     case SetFlowControl():

@@ -47,6 +47,8 @@ def test_events_that_find_no_room_come_later_in_order() -> None:
     connection.send_event(b"e5", b"!")
     assert connection.flush()
     assert channel.events == [b"e%d!" % number for number in range(6)]
+    assert connection.unannounced == 6
+    connection.announced(6)
     assert (connection.counters.dispatched, connection.counters.queued) == (6, 0)
 
 
@@ -92,16 +94,17 @@ def test_clearing_keeps_the_state() -> None:
     assert (connection.counters.responses, connection.counters.flow_control) == (0, 2)
 
 
-def test_shared_memory_counts_the_announcements_it_owes() -> None:
+def test_events_go_through_the_ring_and_are_owed_an_announcement() -> None:
     with (
         ring_pair(1000) as (request, _, _, _),
         ring_pair(1000) as (response, _, _, _),
         ring_pair(1000) as (event, client, _, _),
     ):
         channel = SharedMemoryChannel(request, response, event)
-        assert channel.write_event(b"a", b"b")
-        assert channel.write_event(b"c", b"")
-        assert channel.announcements == 2
+        connection = Connection(channel)
+        connection.send_event(b"a", b"b")
+        connection.send_event(b"c", b"")
+        assert connection.unannounced == 2
         chunk = client.peek()
         assert chunk is not None
         assert bytes(chunk) == b"ab"
@@ -115,3 +118,30 @@ def test_the_backlog_of_a_client_that_is_gone_is_dropped() -> None:
     assert connection.backlog_bytes == 100
     connection.drop_events()
     assert (connection.backlog_bytes, connection.queueing) == (0, False)
+
+
+def test_a_ring_is_filled_again_when_its_reader_has_made_much_room() -> None:
+    with (
+        ring_pair(1000) as (request, _, _, _),
+        ring_pair(1000) as (response, _, _, _),
+        ring_pair(8000) as (event, client, _, _),
+    ):
+        connection = Connection(SharedMemoryChannel(request, response, event))
+        sent = 0
+        while connection.backlog_bytes < 4000:
+            connection.send_event(b"%4d" % sent, b"x" * 996)
+            sent += 1
+        connection.announced(connection.unannounced)
+        received = refills = 0
+        while received < sent:
+            assert client.peek() is not None
+            client.reclaim()
+            received += 1
+            connection.flush()
+            if connection.unannounced:
+                assert event.has_much_room() or connection.unannounced > 1
+                refills += 1
+                connection.announced(connection.unannounced)
+        assert client.peek() is None
+        assert not connection.queueing
+        assert refills < 4, "4 events were waiting, and came one by one"

@@ -136,3 +136,18 @@ def test_flow_control_and_references_are_seen_by_the_other_side() -> None:
         assert (writer.references, reader.references) == (2, 2)
         writer.flow_control = 2
         assert reader.flow_control == 2
+
+
+def test_room_is_much_when_it_is_a_quarter() -> None:
+    with ring_pair(8000) as (writer, reader, _, _):
+        assert writer.has_much_room()
+        written = 0
+        while writer.write(b"x" * 500, b""):
+            written += 1
+        assert not writer.has_much_room()
+        taken = 0
+        while not writer.has_much_room():
+            assert reader.peek() is not None
+            reader.reclaim()
+            taken += 1
+        assert written // 5 <= taken <= written // 3

@@ -288,7 +288,7 @@ def check_nothing_is_left(daemon: Daemon) -> None:
     assert not node.malformed_messages, f"{where}: {node.malformed_messages} malformed messages"
     assert not node._unpacker.malformed, f"{where}: {node._unpacker.malformed} malformed packets"
     assert node._packer.idle, f"{where}: messages wait for the token"
-    assert not node._overdue, f"{where}: messages wait for the queue"
+    assert not node._outbox.overdue, f"{where}: messages wait for the queue"
     half = {**node._unpacker._normal, **node._unpacker._sync}
     assert not half, f"{where}: half a message of {sorted(half)}"
     assert len(node._ring._window) < 200, f"{where}: the window keeps {len(node._ring._window)} messages"

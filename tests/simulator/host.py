@@ -30,6 +30,7 @@ from pycorosync.services.outputs import (
     ReopenLogs,
     Respond,
     SendEvent,
+    SendEvents,
     StopDaemon,
     StoreExpectedVotes,
 )
@@ -199,6 +200,10 @@ class Daemon:
         if client := self.clients.get(output.client):
             client.on_response(bytes(output.payload))
 
+    def _send_events(self, output: SendEvents) -> None:
+        for event in output.events:
+            self._send_event(SendEvent(*event))
+
     def _send_event(self, output: SendEvent) -> None:
         if client := self.clients.get(output.client):
             client.on_event(bytes(output.head) + bytes(output.body))
@@ -258,6 +263,7 @@ ACTIONS: Final[dict[type, Callable[[Daemon, Any], None]]] = {
     SendDatagrams: Daemon._send_fragments,
     Respond: Daemon._respond,
     SendEvent: Daemon._send_event,
+    SendEvents: Daemon._send_events,
     SaveRingId: Daemon._save_ring_id,
     StoreExpectedVotes: Daemon._store_votes,
     SetFlowControl: Daemon._set_flow_control,

@@ -15,7 +15,6 @@ from pycorosync.services.cpg import encode, messages
 from pycorosync.services.cpg.clients import RULES, Client, Listing, SharedBuffer, State
 from pycorosync.services.cpg.groups import Groups, Process
 from pycorosync.services.cpg.messages import (
-    DELIVER_EVENT,
     MCAST,
     MCAST_REQUEST,
     MEMBERS_MAX,
@@ -33,11 +32,11 @@ from pycorosync.services.cpg.messages import (
     group_name,
 )
 from pycorosync.services.cpg.sync import Synchronization
+from pycorosync.services.cpg.traffic import Traffic
 from pycorosync.services.cpg.zero_copy import NoSharedBuffers, SharedBuffers
 from pycorosync.services.outputs import Multicast, Respond, SendEvent
 from pycorosync.services.service import ClientInfo, Delivery, NodeView, Request, Service, SyncStart
 from pycorosync.types import ClientId, NodeId
-from pycorosync.wire.fixed import NATIVE
 
 LOG = subsystem("CPG")
 
@@ -46,17 +45,6 @@ BUFFERS_MAX: Final = 4096  # zero-copy buffers that a client may have; each cost
 # A shared buffer begins with its header and the head of a multicast request.
 _REQUEST_AT: Final = messages.ZERO_COPY_HEADER.size
 _MESSAGE_AT: Final = _REQUEST_AT + MCAST_REQUEST.size
-
-# For the data path: plain numbers and bound codecs.
-_MCAST_REQUEST: Final = int(CpgRequest.MCAST)
-_MCAST_FUNCTION: Final = int(CpgExec.MCAST)
-_MCAST_ID: Final = SERVICE_ID << 16 | CpgExec.MCAST
-_DELIVER: Final = int(CpgResponse.DELIVER)
-_OK: Final = int(CsError.OK)
-_decode_mcast_request = MCAST_REQUEST.unpack_native
-_encode_mcast = MCAST.encode_native
-_decode_mcast = MCAST.unpack_native
-_encode_deliver = DELIVER_EVENT.encode_native
 
 
 class CpgService(Service):
@@ -77,67 +65,33 @@ class CpgService(Service):
         self._sync = Synchronization(view.node_id)
         self._handles = count(1)  # of iterations
         self._strangers: set[NodeId] = set()  # senders without a member that the log has named
+        self._traffic = Traffic(
+            view.node_id, self._groups.by_name, self._on_refused_multicast, self._ignore_stranger
+        )
+        self.stream = self._traffic
 
-    # --- the data path
-
-    def on_request(self, client: ClientId, number: int, message: memoryview, now_ns: int) -> None:
-        # Multicasts are nearly everything that clients send: they skip the table.
-        if number == _MCAST_REQUEST:
-            self._mcast(client, None, message, now_ns)
-        else:
-            super().on_request(client, number, message, now_ns)
+    # --- multicasts: those that can go at once take the way of `stream`
 
     def _mcast(self, client_id: ClientId, _request: Any, message: memoryview, _now_ns: int) -> None:
-        client = self._clients[client_id]
-        if not client.may_send:
-            self._complain(client)
-            return
-        if len(message) < 40:  # MCAST_REQUEST.size
-            self._drop_multicast(client, message)
-            return
-        size = _decode_mcast_request(message)[4]
-        end = 40 + size
-        if end > len(message):
-            self._drop_multicast(client, message)
-            return
-        self.outputs.append(Multicast(self._mcast_head(client, size), message[40:end]))
-
-    def _mcast_head(self, client: Client, size: int) -> bytes:
-        name = client.group
-        return _encode_mcast(
-            _MCAST_ID, 184 + size, len(name), name, size, client.pid, self.view.node_id, client.id
-        )
-
-    def on_delivery(
-        self, node_id: NodeId, function: int, message: memoryview, order: str, now_ns: int
-    ) -> None:
-        if function != _MCAST_FUNCTION or order != NATIVE:
-            super().on_delivery(node_id, function, message, order, now_ns)
-            return
-        if len(message) < 184:  # MCAST.size
-            raise MalformedMessage(f"a multicast of {len(message)} bytes")
-        _, _, length, name, size, pid, _, _ = _decode_mcast(message)
-        self._deliver(node_id, group_name(length, name), size, pid, message)
+        parts = self._traffic.outgoing(client_id, message, len(message))
+        if parts is not None:
+            self.outputs.append(Multicast(*parts))
 
     def _on_mcast(self, node_id: NodeId, head: Any, message: memoryview, order: str, now_ns: int) -> None:
+        """One in the other byte order, or behind others of a service that is being tested."""
+        traffic = self._traffic
         name = group_name(head.group_length, head.group_value)
-        self._deliver(node_id, name, head.message_bytes, head.pid, message)
+        traffic.deliver_as(node_id, name, head.pid, head.message_bytes, message)
+        self.outputs += [SendEvent(*event) for event in traffic.events]
+        traffic.events = []
 
-    def _deliver(self, node_id: NodeId, name: bytes, size: int, pid: int, message: memoryview) -> None:
-        end = 184 + size
-        if end > len(message):
-            raise MalformedMessage(f"a multicast of {size} bytes in {len(message)}")
-        group = self._groups.by_name.get(name)
-        if group is None or not group.receivers:
-            return
-        if node_id not in group.nodes:
-            self._ignore_stranger(node_id)
-            return
-        head = _encode_deliver(_DELIVER, end, _OK, len(name), name, size, node_id, pid)
-        body = message[184:end]
-        append = self.outputs.append
-        for client in group.receivers:
-            append(SendEvent(client, head, body))
+    def _on_refused_multicast(self, client_id: ClientId, request_bytes: int) -> None:
+        client = self._clients[client_id]
+        if client.may_send:
+            self.dropped_multicasts += 1
+            LOG.debug("client %d: a multicast does not fit into its %d bytes", client_id, request_bytes)
+        else:
+            self._complain(client)
 
     def _complain(self, client: Client) -> None:
         LOG.log(
@@ -149,10 +103,6 @@ class CpgService(Service):
             RULES[client.state].send,
         )
         client.complained = True
-
-    def _drop_multicast(self, client: Client, message: memoryview) -> None:
-        self.dropped_multicasts += 1
-        LOG.debug("client %d: a multicast does not fit into its %d bytes", client.id, len(message))
 
     def _ignore_stranger(self, node_id: NodeId) -> None:
         if node_id not in self._strangers:
@@ -230,6 +180,7 @@ class CpgService(Service):
         client = self._clients.pop(client_id, None)
         if client is None:
             return
+        self._traffic.forbid(client_id)
         for buffer in client.buffers.values():
             self.shared_buffers.close(buffer.handle)
         if RULES[client.state].departs:
@@ -243,6 +194,10 @@ class CpgService(Service):
             client.group, client.pid = b"", 0
         client.state = state
         client.may_send = RULES[state].send is CsError.OK
+        if client.may_send:
+            self._traffic.allow(client.id, client.group, client.pid)
+        else:
+            self._traffic.forbid(client.id)
         client.complained = False
         self._update_receivers(group)
 
@@ -402,7 +357,8 @@ class CpgService(Service):
         if size > min(buffer.size - _MESSAGE_AT, MESSAGE_MAX):
             raise ClientError(CsError.INVALID_PARAM)
         body = self.shared_buffers.read(buffer.handle, size, _MESSAGE_AT)
-        self.outputs.append(Multicast(self._mcast_head(client, size), body))
+        head = self._traffic.head(client_id, client.group, client.pid, size)
+        self.outputs.append(Multicast(head, body))
         self._respond(client_id, CpgResponse.MCAST, CsError.OK)
 
     # --- processes join and leave

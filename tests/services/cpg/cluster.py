@@ -95,7 +95,12 @@ class Client:
         """Hand a request over; its number is in its first bytes."""
         node = self.cluster.nodes[self.node_id]
         number = REQUEST_HEADER.decode(message).id
-        node.service.on_request(self.number, number, memoryview(message), 0)
+        stream = node.service.stream
+        if stream is not None and number == stream.request:
+            parts = stream.outgoing(self.number, memoryview(message), len(message))
+            node.unsent += [b"".join(parts)] if parts is not None else []
+        else:
+            node.service.on_request(self.number, number, memoryview(message), 0)
         node.collect()
 
     def ask(self, number: CpgRequest, layout: Any, *fields: Any, body: bytes = b"") -> bytes:
