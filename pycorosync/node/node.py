@@ -118,9 +118,9 @@ class Node:
         self._synchronizer = Synchronizer(self.services)
         self._clients_allowed = False
         self._loopback: deque[Any] = deque()
-        self._outbox = Outbox(packer)
         self._streams: dict[int, Stream] = {}  # by executive message id
         self._counters = MessageCounters()
+        self._outbox = Outbox(packer, self._counters)
         self._timed: list[Service] = []  # those that have timers at all
         self._flow_levels: dict[ServiceId, int] = {}
         self._flow_reasons = (False, False, 0)  # for which these were set
@@ -246,7 +246,6 @@ class Node:
             outputs, service.outputs = service.outputs, []
             for output in outputs:
                 if type(output) is Multicast:
-                    self._counters.sent(int.from_bytes(output.head[:4], "little"))
                     self._outbox.hold(output.head, output.body)
                 else:
                     service.outputs.append(output)
@@ -554,17 +553,13 @@ class Node:
         outputs, service.outputs = service.outputs, []
         for output in outputs:
             if type(output) is Multicast:
-                self._multicast(output.head, output.body)
+                self._outbox.send(output.head, output.body)
             elif type(output) is QuorumChanged:
                 self._on_quorum(output, now_ns)
             elif type(output) is ReconfigureCrypto:
                 self._network.reconfigure_crypto(output.phase, now_ns)
             else:
                 self.outputs.append(output)
-
-    def _multicast(self, head: Buffer, body: Buffer) -> None:
-        self._counters.sent(int.from_bytes(head[:4], "little"))
-        self._outbox.send(head, body)
 
     def _on_quorum(self, output: QuorumChanged, now_ns: int) -> None:
         """The provider's decision, at once: clients of both services see it in this order."""

@@ -3,6 +3,7 @@
 from collections import deque
 
 from pycorosync.log import subsystem
+from pycorosync.node.counters import MessageCounters
 from pycorosync.totem.packing import GROUP_SERVICES, Packer
 from pycorosync.types import Buffer
 
@@ -15,14 +16,19 @@ OVERDUE_MAX = 100_000
 class Outbox:
     """Keeps the order. `overdue` tells whether any message waits."""
 
-    def __init__(self, packer: Packer) -> None:
+    def __init__(self, packer: Packer, counters: MessageCounters) -> None:
         self._packer = packer
+        self._counters = counters
         self._overdue: deque[tuple[bytes, bytes]] = deque()
         self._after_sync: deque[tuple[bytes, bytes]] = deque()  # what belongs behind the messages that wait
         self.overdue = False
 
     def send(self, head: Buffer, body: Buffer) -> None:
         """To the packer, or behind those that wait for room there."""
+        self._counters.sent(int.from_bytes(head[:4], "little"))
+        self._add(head, body)
+
+    def _add(self, head: Buffer, body: Buffer) -> None:
         if not self.overdue and self._packer.add(head, body, group=GROUP_SERVICES):
             return
         if len(self._overdue) >= OVERDUE_MAX:
@@ -41,6 +47,7 @@ class Outbox:
 
     def hold(self, head: Buffer, body: Buffer) -> None:
         """Keep a message back until the synchronization is over."""
+        self._counters.sent(int.from_bytes(head[:4], "little"))
         self._after_sync.append((bytes(head), bytes(body)))
 
     def begin_sync(self) -> None:
@@ -53,4 +60,4 @@ class Outbox:
         """It is over."""
         held, self._after_sync = self._after_sync, deque()
         for head, body in held:
-            self.send(head, body)
+            self._add(head, body)

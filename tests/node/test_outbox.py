@@ -3,6 +3,7 @@
 import pytest
 
 from pycorosync.node import outbox
+from pycorosync.node.counters import MessageCounters
 from pycorosync.node.outbox import Outbox
 from pycorosync.totem.packing import Packer, Unpacker
 
@@ -27,7 +28,7 @@ class FullPacker(Packer):
 
 def test_the_order_is_kept_when_the_packer_is_full() -> None:
     packer = FullPacker(1000)
-    box = Outbox(packer)
+    box = Outbox(packer, MessageCounters())
     box.send(b"1", b"a")
     packer.allowed = 1
     box.send(b"2", b"b")
@@ -42,7 +43,7 @@ def test_the_order_is_kept_when_the_packer_is_full() -> None:
 
 def test_what_waits_goes_behind_a_synchronization() -> None:
     packer = FullPacker(1000)
-    box = Outbox(packer)
+    box = Outbox(packer, MessageCounters())
     box.send(b"1", b"old")
     box.begin_sync()
     assert not box.overdue
@@ -56,7 +57,7 @@ def test_what_waits_goes_behind_a_synchronization() -> None:
 def test_there_is_an_end_to_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "OVERDUE_MAX", 2)
     packer = FullPacker(1000)
-    box = Outbox(packer)
+    box = Outbox(packer, MessageCounters())
     for number in range(4):
         box.send(b"%d" % number, b"xxx")
     packer.allowed = 9
