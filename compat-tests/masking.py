@@ -61,7 +61,7 @@ RULES = (
     ),
     Rule(
         "after a refusal",
-        r"^nodelist\.local_node_pos .*\n",
+        r"^nodelist\.(local_node_pos|node\.1\.nodeid) .*\n",
         "",
         "deliberate: corosync deletes keys before it refuses a file; here nothing changes",
     ),
