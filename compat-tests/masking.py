@@ -16,6 +16,12 @@ class Rule(NamedTuple):
 
 RULES = (
     Rule("quorum", r"^Date: .*$", "Date: <now>", "the wall clock"),
+    Rule(
+        "quorumtool -",
+        r"(?<=[0-9a-f])%\d+",
+        "",
+        "the real tool prints memory that nobody has set behind IPv6",
+    ),
     Rule("cpgtool", r"\t +\d+(?=\t +\d+ \()", "\t<pid>", "process numbers (columns)"),
     Rule("cpgtool", r"(?<=;)\d+(?=;\d+$)", "<pid>", "process numbers (with -d)"),
     Rule(

@@ -130,7 +130,7 @@ def _link_record(view: NodeView, link: LinkStatus | None, reachable: bool) -> by
         return bytes(messages.LINK_STATUS.size)
     if view.transport.name == KNET:
         connected, dynamic = link.connected, link.dynamic_connected
-        source, destination = link.local_address, link.remote_address
+        source, destination = _scoped(link.local_address), _scoped(link.remote_address)
     else:
         # Compatibility: totemudp and totemudpu put the other node's address first and leave the second empty.
         connected, dynamic = reachable, False
@@ -143,6 +143,11 @@ def _link_record(view: NodeView, link: LinkStatus | None, reachable: bool) -> by
         _text(source, messages.HOST_MAX),
         _text(destination, messages.HOST_MAX),
     )
+
+
+def _scoped(address: str) -> str:
+    """Compatibility: corosync hands every IPv6 address to knet as one of the second interface's scope."""
+    return f"{address}%2" if ":" in address else address
 
 
 def _status_error(error: CsError) -> bytes:

@@ -123,3 +123,10 @@ def test_addresses_that_are_too_long_are_cut() -> None:
     transport.address_of[1] = ["x" * 600]
     ((name, _),) = interfaces(status.ring_status(view(transport)))
     assert name == "0 " + "x" * 125
+
+
+def test_addresses_of_knet_over_ipv6_have_a_scope() -> None:
+    transport = FakeTransport(links=1)
+    transport.address_of = {1: ["fd77::1"], 2: ["fd77::2"]}
+    _, links = decoded(status.node_status(view(transport), 2, 1)[0])
+    assert (text(links[0].source), text(links[0].destination)) == ("fd77::1%2", "fd77::2%2")
