@@ -22,6 +22,12 @@ RULES = (
         "",
         "the real tool prints memory that nobody has set behind IPv6",
     ),
+    Rule(
+        "cfgtool -a|quorumtool -l",
+        r",? 253\.119\.0\.0",
+        "",
+        "deliberate: corosync shows fd77:: of a second link as if its first bytes were an IPv4 address",
+    ),
     Rule("cpgtool", r"\t +\d+(?=\t +\d+ \()", "\t<pid>", "process numbers (columns)"),
     Rule("cpgtool", r"(?<=;)\d+(?=;\d+$)", "<pid>", "process numbers (with -d)"),
     Rule(
