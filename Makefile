@@ -11,7 +11,7 @@ RUN := $(CURDIR)/$(BIN)/python
 .DEFAULT_GOAL := help
 
 help:  ## list the words
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
 
 $(VENV)/installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "needs Python >= 3.11 with venv: apt-get install python3-venv" >&2; exit 1; }
@@ -50,10 +50,17 @@ prepare:
 test: prepare  ## everything that a change must pass: installs what it needs, check, core tests against real corosync
 	@$(MAKE) --no-print-directory check $(COMPILED)
 	@echo "== tests against the distribution's corosync"
-	$(RUN) -m pytest -c compat-tests/pytest.ini -v --durations=10 -m "not long" compat-tests
+	$(RUN) -m pytest -c compat-tests/pytest.ini -v --durations=10 -m "not long and not packages" compat-tests
 
 compat: prepare $(VENV)/installed $(COMPILED)  ## all tests against real corosync, the long ones too
-	$(RUN) -m pytest -c compat-tests/pytest.ini -v --durations=20 compat-tests
+	$(RUN) -m pytest -c compat-tests/pytest.ini -v --durations=20 -m "not packages" compat-tests
+
+.PHONY: test-packages
+test-packages: prepare $(VENV)/installed  ## Debian 12 and 13: our packages in place of corosync, and back
+	@compat-tests/packages/prepare
+	$(RUN) -m pytest -c compat-tests/pytest.ini -v --durations=20 compat-tests/packages
+	@echo "== the other tests, on the files of the package under the system's Python"
+	cd compat-tests && $(RUN) -m packages.installed -v -m "not long and not packages" .
 
 golden: prepare $(VENV)/installed $(COMPILED)  ## states of clusters, recorded from real corosync and compared in one run (ONLY=word ARGS)
 	cd compat-tests && $(RUN) -m golden.run $(if $(ONLY),--only $(ONLY)) $(ARGS)

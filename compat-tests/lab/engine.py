@@ -72,11 +72,14 @@ class Engine:
 
 
 def _ours() -> Engine:
-    """This checkout's code under the Python that runs the tests; PYCOROSYNC_DAEMON names another daemon."""
+    """This checkout's code under the Python that runs the tests; PYCOROSYNC_DAEMON names another daemon,
+    PYCOROSYNC_TOOLS a folder with other tools."""
     override = os.environ.get("PYCOROSYNC_DAEMON")
     daemon = shlex.split(override) if override else _call("pycorosync.daemon.main", "corosync")
     names = ("blackbox", "cfgtool", "cmapctl", "cpgtool", "keygen", "notifyd", "quorumtool", "xmlproc")
     tools = {f"corosync-{name}": _call(f"pycorosync.tools.{name}", f"corosync-{name}") for name in names}
+    if folder := os.environ.get("PYCOROSYNC_TOOLS"):
+        tools = {name: [f"{folder}/{name}"] for name in tools}
     return Engine("ours", daemon, tools)
 
 

@@ -93,9 +93,14 @@ class Process:
 
 
 class Host:
-    """A host named n<number>; its address on link l is 10.77.<l>.<number>."""
+    """A host named n<number>; its address on link l is 10.77.<l>.<number>.
 
-    def __init__(self, number: int, directory: Path) -> None:
+    With `root` it is an installation of its own: it sees that folder as its "/", and what it changes there
+    (an overlay) is lost with the host.
+    """
+
+    def __init__(self, number: int, directory: Path, root: Path | None = None) -> None:
+        self.root = root
         self.number = number
         self.name = f"n{number}"
         self.directory = directory
@@ -108,7 +113,7 @@ class Host:
     def boot(self, keep: bool) -> None:
         """Make the namespaces. With `keep` they outlive this process; without, they end with it."""
         self.directory.mkdir(parents=True)
-        for path in ON_DISK:
+        for path in ON_DISK if self.root is None else ():
             (self.directory / path).mkdir(parents=True)
             for below in BELOW.get(path, ()):
                 (self.directory / path / below).mkdir()
@@ -130,22 +135,32 @@ class Host:
         self.pid = int(line.split()[1])
 
     def _boot_script(self, keep: bool) -> str:
-        root = shlex.quote(str(self.directory))
+        own = shlex.quote(str(self.directory))
+        top = "" if self.root is None else f"{own}/root"  # of what the host sees
         lines = [
             "set -e",
             "read -r outer_pid rest </proc/self/stat",  # /proc is still the machine's
             "mount --make-rprivate /",
-            f"mount -t tmpfs -o size={DEV_SHM_SIZE},mode=1777 lab /dev/shm",
-            "mount -t tmpfs -o mode=755 lab /run",
-            "mkdir -p /run/lock /run/crm /run/corosync",
-            "ln -s /dev/null /run/utmp",
         ]
-        for path in ON_DISK:
-            lines += [f"mkdir -p /{path}", f"mount --bind {root}/{path} /{path}"]
-        lines += [f"touch {root}/hosts", f"mount --bind {root}/hosts /etc/hosts"]
-        lines += _private_tmp(self.directory)
+        if self.root is not None:
+            lines += _other_root(self.root, self.directory)
         lines += [
-            "mount -t proc proc /proc",
+            f"mount -t tmpfs -o size={DEV_SHM_SIZE},mode=1777 lab {top}/dev/shm",
+            f"mount -t tmpfs -o mode=755 lab {top}/run",
+            f"mkdir -p {top}/run/lock {top}/run/crm {top}/run/corosync",
+            f"ln -s /dev/null {top}/run/utmp",
+        ]
+        for path in ON_DISK if self.root is None else ():
+            lines += [f"mkdir -p /{path}", f"mount --bind {own}/{path} /{path}"]
+        lines += [f"touch {own}/hosts {top}/etc/hosts", f"mount --bind {own}/hosts {top}/etc/hosts"]
+        if self.root is None:
+            lines += _private_tmp(self.directory)
+        else:
+            lines += [f"cd {top}", "mkdir -p .outside", "pivot_root . .outside", "cd /"]
+        lines.append("mount -t proc proc /proc")
+        if self.root is not None:
+            lines.append("umount -l /.outside")
+        lines += [
             f"hostname {self.name}",
             "ip link set lo up",
             f"if getent passwd hacluster >/dev/null; then chown -R hacluster:haclient {PACEMAKER_OWNS}; "
@@ -177,12 +192,14 @@ class Host:
 
     def path(self, path: str) -> Path:
         """Where the machine sees a file of the host that is kept on disk, e.g. "/var/log/corosync"."""
-        return self.directory / path.lstrip("/")
+        top = self.directory if self.root is None else Path(f"/proc/{self.pid}/root")
+        return top / path.lstrip("/")
 
-    def inside(self, command: Sequence[str]) -> list[str]:
-        """The command line that runs `command` on this host."""
-        namespaces = ("-t", str(self.pid), "-n", "-m", "-u", "-i", "-p", "--wd=/")
-        return ["nsenter", *namespaces, "--", *DEFAULT_SIGNALS, *command]
+    def inside(self, command: Sequence[str], *, network: bool = True) -> list[str]:
+        """The command line that runs `command` on this host; without its network, in the machine's."""
+        namespaces = ("-t", str(self.pid), *["-n"] * network, "-m", "-u", "-i", "-p")
+        place = ("--wd=/",) if self.root is None else ("--root", "--wd")
+        return ["nsenter", *namespaces, *place, "--", *DEFAULT_SIGNALS, *command]
 
     def run(
         self,
@@ -267,6 +284,18 @@ def _private_tmp(directory: Path) -> list[str]:
             below = shlex.quote(str(keep.relative_to("/tmp")))
             lines += [f"mkdir -p $T/{below}", f"mount --bind {shlex.quote(str(keep))} $T/{below}"]
     return [*lines, "mount --rbind $T /tmp"]
+
+
+def _other_root(root: Path, directory: Path) -> list[str]:
+    """Mount `root`, with changes kept in the host's folder, at DIRECTORY/root; devices are the machine's."""
+    own = shlex.quote(str(directory))
+    layers = f"lowerdir={root},upperdir={directory}/changes,workdir={directory}/work"
+    return [
+        f"mkdir -p {own}/root {own}/changes {own}/work",
+        f"mount -t overlay -o {shlex.quote(layers)} lab {own}/root",
+        f"mount --rbind /dev {own}/root/dev",
+        f"mount --rbind /sys {own}/root/sys",
+    ]
 
 
 def remove_tree(directory: Path) -> None:

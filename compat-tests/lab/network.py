@@ -16,9 +16,19 @@ STATE = "lab.json"
 
 
 class Lab:
-    """Hosts n1..nN, each with interfaces eth0, eth1, ... A context manager: leaving it removes all."""
+    """Hosts n1..nN, each with interfaces eth0, eth1, ... A context manager: leaving it removes all.
 
-    def __init__(self, hosts: int = 1, links: int = 1, name: str | None = None, keep: bool = False) -> None:
+    `root` is the folder of another installation that the hosts run from, by default the machine's own.
+    """
+
+    def __init__(
+        self,
+        hosts: int = 1,
+        links: int = 1,
+        name: str | None = None,
+        keep: bool = False,
+        root: Path | None = None,
+    ) -> None:
         self.links = links
         self.keep = keep
         if name is None:
@@ -27,7 +37,7 @@ class Lab:
             self.directory = lab_directory(name)
             self.directory.mkdir()
         self.directory.chmod(0o755)
-        self.hosts = [Host(number, self.directory / f"n{number}") for number in range(1, hosts + 1)]
+        self.hosts = [Host(number, self.directory / f"n{number}", root) for number in range(1, hosts + 1)]
         self._switch: subprocess.Popen[str] | None = None
         self._switch_pid = 0
 

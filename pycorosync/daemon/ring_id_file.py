@@ -44,10 +44,18 @@ class RingIdFile:
         return 0
 
     def store(self, seq: int) -> None:
-        """Store the sequence of the ring that is about to be used."""
+        """Store the sequence of the ring that is about to be used.
+
+        Compatibility: the folder is made if it has gone (another package's purge takes it away), where
+        corosync ends.
+        """
         source = "main.c:707"
         try:
-            fd = self._open()
+            try:
+                fd = self._open()
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(self.path))
+                fd = self._open()
             LOG.debug("Storing new sequence id for ring %x", seq)
             source = "main.c:718"
             _write(fd, seq)

@@ -12,7 +12,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import posix_ipc
+try:
+    import posix_ipc
+except ModuleNotFoundError:  # a distribution's package brings its own copy
+    from pycorosync.bundled import posix_ipc  # type: ignore[import-not-found]
 
 from pycorosync.ipc.ringbuffer import HEADER_BYTES, USER_DATA_BYTES, RingBuffer, data_bytes
 

@@ -264,3 +264,10 @@ def test_the_examples_can_be_used() -> None:
     assert found.uids == {101}
     assert found.gids == {102}
     assert found.start_faults == ()
+
+
+def test_the_packages_configuration_is_a_cluster_of_any_one_host() -> None:
+    shipped = Path(__file__).resolve().parents[2] / "conf/corosync.conf"
+    found = load(shipped.read_bytes(), FILE, host=host("anything", "127.0.0.1", "192.0.2.9"))
+    assert found.totem.node_id == 1
+    assert found.start_faults == ()

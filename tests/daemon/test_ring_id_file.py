@@ -1,6 +1,7 @@
 """The ring sequence on disk (pycorosync/daemon/ring_id_file.py)."""
 
 import os
+import shutil
 import struct
 from pathlib import Path
 
@@ -75,3 +76,13 @@ def test_a_file_that_cannot_be_written_ends_the_daemon(
     assert (
         caught.value.text == f"Couldn't write ringid file '{tmp_path}/ringid_1': No space left on device (28)"
     )
+
+
+def test_a_folder_that_has_gone_is_made_again(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    file = RingIdFile(str(folder), 1)
+    file.create_or_load()
+    shutil.rmtree(folder)
+    file.store(8)
+    assert file.create_or_load() == 8
