@@ -20,6 +20,7 @@ from binding import (
 )
 
 CURRENT, CHANGES, CHANGES_ONLY = 1, 2, 4
+DISPATCH_ALL = 2
 quorum = Library("libquorum.so.5", "quorum_")
 seen: dict[str, list[str]] = {"plain": [], "v0": [], "v1": []}
 LIST = POINTER(c_uint32)
@@ -105,6 +106,9 @@ def main() -> None:
         quorum.call("trackstart", handle, 0, show=f"{name} no flags")
         quorum.call("trackstart", handle, 8, show=f"{name} unknown flags")
     quorum.call("trackstart", handles["plain"], CURRENT, show="plain current")
+    # What a request has caused is there when its answer is: nobody has to wait.
+    quorum.call("dispatch", handles["plain"], DISPATCH_ALL, show="plain at once")
+    say("told at once", len(seen["plain"]))
     quorum.call("trackstart", handles["v0"], CHANGES, show="v0 changes")
     quorum.call("trackstart", handles["v1"], CURRENT | CHANGES, show="v1 both")
     quorum.call("trackstart", handles["v1"], CURRENT | CHANGES, show="v1 again")
