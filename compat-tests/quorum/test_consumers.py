@@ -3,9 +3,8 @@
 import re
 
 import pytest
-from lab import OURS, REAL, Engine, Lab, wait_until
+from lab import OURS, REAL, Engine, Lab
 from lab.host import OWN_TOOLS
-from lab.pacemaker import Pacemaker
 
 from quorum.stage import LabStage
 from tests.scenarios.votequorum.script import Configuration
@@ -94,26 +93,3 @@ def test_pcs_and_crmsh_see_the_same() -> None:
         if real[command] != ours[command]
     ]
     assert not different, "\n\n".join(different)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("engine", [REAL, OURS], ids=repr)
-def test_unblock_with_pacemaker(engine: Engine) -> None:
-    """Two of three wait for the third; the operator says that it is down for good."""
-    with Lab(hosts=3) as lab:
-        stage = LabStage(lab, dict.fromkeys((1, 2, 3), engine))
-        try:
-            stage.configure(WAITING)
-            stage.start((1, 2))
-            stage.look(dict.fromkeys((1, 2), (1, 2)), None)
-            for node in (1, 2):
-                Pacemaker(lab[node]).wait_online("n1", "n2")
-            done = lab[1].run("pcs", "quorum", "unblock", "--force")
-            assert done.returncode == 0, done.stdout + done.stderr
-
-            def quorate() -> bool:
-                return lab[1].run("corosync-quorumtool", "-s").returncode == 0
-
-            wait_until(quorate, "quorum after unblock")
-        finally:
-            stage.clear()
