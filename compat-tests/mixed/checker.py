@@ -4,16 +4,27 @@ The properties are those of extended virtual synchrony as CPG shows it: a messag
 whole, those of one sender in their order and without a gap while the sender stays a member, any two members
 in the same order, the same messages at all members that go together from one ring to the next, and one's
 own messages always.
+
+A CPG member hears of a ring only when its daemon has synchronized in it. Two daemons may have gone from one
+ring to another by different ways, one of them through a ring that broke up before: then each delivered what
+the members of that ring could tell it, and may differ from the other. The daemons' logs tell the way.
+
+Who came into a ring while a message was under way in parts lacks its beginning, so it never gets it; corosync
+then drops the whole packet in which the last part comes, with the messages behind it.
 """
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import NamedTuple
 
 Sender = str  # "node:pid"
 Message = tuple[Sender, int]
 END = "the end"
+RECENT_RINGS = 8
+PACKET_BYTES = 65446
 
 
 @dataclass
@@ -25,18 +36,29 @@ class Log:
     alive: bool = True
     sent: dict[int, int] = field(default_factory=dict)
     events: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    installed: list[str] = field(default_factory=list)  # every ring of its daemon, as "node.number"
 
     @property
     def delivered(self) -> list[Message]:
         return [(f"{node}:{pid}", int(number)) for kind, (node, pid, number, *_) in self.of("d")]
 
+    @property
+    def sizes(self) -> dict[Message, int]:
+        return {(f"{node}:{pid}", int(number)): int(size) for _, (node, pid, number, size) in self.of("d")}
+
     def of(self, kind: str) -> Iterable[tuple[str, tuple[str, ...]]]:
         return (event for event in self.events if event[0] == kind)
 
 
-def parse(name: str, text: str, alive: bool) -> Log:
+def rings_in(log: str) -> list[str]:
+    """The rings that a daemon says in its log to have formed; there the number is hexadecimal."""
+    found = re.findall(r"A new membership \((\d+)\.([0-9a-f]+)\) was formed", log)
+    return [f"{node}.{int(number, 16)}" for node, number in found]
+
+
+def parse(name: str, text: str, alive: bool, daemon_log: str = "") -> Log:
     """The log that talk.c has written; a last line without an end is left out."""
-    log = Log(name, alive=alive)
+    log = Log(name, alive=alive, installed=rings_in(daemon_log))
     for line in text[: text.rfind("\n") + 1].splitlines():
         kind, *words = line.split(" ")
         if kind == "i":
@@ -100,8 +122,19 @@ def _order(one: Log, other: Log) -> list[str]:
     return []
 
 
-def segments(log: Log) -> list[tuple[str, list[Message], str]]:
-    """Each ring that the process was in: its id, what was delivered in it, and the id of the next."""
+Way = tuple[str, ...]
+
+
+class Segment(NamedTuple):
+    """What a process was told from one ring that it heard of to the next."""
+
+    way: Way  # the rings of its daemon from the one to the other, with both
+    before: Way  # the last rings of its daemon before these
+    got: list[Message]
+    is_first: bool  # it joined in the first of these rings, perhaps in the middle of it
+
+
+def segments(log: Log) -> list[Segment]:
     parts: list[tuple[str, list[Message]]] = []
     for kind, words in log.events:
         if kind == "r":
@@ -109,27 +142,63 @@ def segments(log: Log) -> list[tuple[str, list[Message], str]]:
         elif kind == "d" and parts:
             parts[-1][1].append((f"{words[0]}:{words[1]}", int(words[2])))
     following = [ring for ring, _ in parts[1:]] + [END if log.alive else ""]
-    return [(ring, got, then) for (ring, got), then in zip(parts, following, strict=True)]
+    found = []
+    for place, ((ring, got), then) in enumerate(zip(parts, following, strict=True)):
+        begin = log.installed.index(ring) if ring in log.installed else 0
+        known = ring in log.installed and then in log.installed[begin:]
+        way = tuple(log.installed[begin : log.installed.index(then, begin) + 1]) if known else (ring, then)
+        before = tuple(log.installed[max(0, begin - RECENT_RINGS) : begin])
+        found.append(Segment(way, before, got, not place))
+    return found
 
 
 def _same_set(one: Log, other: Log) -> list[str]:
     """Who goes from one ring to the same next one has delivered the same; who came later, the later part."""
     faults = []
-    theirs: dict[tuple[str, str], list[tuple[int, list[Message]]]] = defaultdict(list)
-    for place, (ring, got, then) in enumerate(segments(other)):
-        theirs[ring, then].append((place, got))
-    for place, (ring, got, then) in enumerate(segments(one)):
-        for their_place, their_got in theirs.get((ring, then), []) if then else ():
-            a, b = got, their_got
-            # Who joined in the middle of this ring has only what came after.
-            if place == 0:
-                b = b[max(0, len(b) - len(a)) :] if their_place or len(b) > len(a) else b
-            if their_place == 0:
-                a = a[max(0, len(a) - len(b)) :] if place or len(a) > len(b) else a
-            if a != b:
-                missing = sorted(set(a) ^ set(b))[:4]
+    theirs: dict[Way, list[Segment]] = defaultdict(list)
+    for segment in segments(other):
+        theirs[segment.way].append(segment)
+    sizes = one.sizes | other.sizes
+    for mine in segments(one):
+        for their in theirs.get(mine.way, []) if mine.way[-1] else ():
+            together = mine.before == their.before
+            missing = _missing(mine, their, sizes, together) | _missing(their, mine, sizes, together)
+            if missing:
                 faults.append(
-                    f"{one.name} and {other.name} went from ring {ring} to {then} with"
-                    f" {len(got)} and {len(their_got)} messages; not at both: {missing}"
+                    f"{one.name} and {other.name} went {' to '.join(mine.way)} with {len(mine.got)} and"
+                    f" {len(their.got)} messages; not at both: {sorted(missing)[:4]}"
                 )
     return faults
+
+
+def _missing(here: Segment, there: Segment, sizes: Mapping[Message, int], together: bool) -> set[Message]:
+    """What is here and should be there too."""
+    got = set(there.got)
+    whole = here.got
+    if there.is_first:
+        start = next((place for place, message in enumerate(whole) if message in got), len(whole))
+        whole = whole[start:]
+    missing = {message for message in whole if message not in got}
+    if missing and (there.is_first or not together):
+        missing -= _begun_before(whole, missing, sizes)
+    return missing
+
+
+def _begun_before(
+    whole: Sequence[Message], missing: set[Message], sizes: Mapping[Message, int]
+) -> set[Message]:
+    """Of each sender, the first message, and what may have come in the same packet as its end."""
+    excused: set[Message] = set()
+    room: dict[Sender, int] = {}
+    for message in whole:
+        sender = message[0]
+        if message not in missing:
+            room[sender] = -1
+        elif sender not in room:
+            room[sender] = PACKET_BYTES
+            excused.add(message)
+        else:
+            room[sender] -= sizes[message]
+            if room[sender] >= 0:
+                excused.add(message)
+    return excused

@@ -91,6 +91,6 @@ class Talkers:
             raise RuntimeError(f"ended though their daemons run: {broken}")
         ended = [talker.process.running and talker.process.stop() == 0 for talker in self.all]
         return [
-            parse(talker.name, talker.path.read_text(), quiet)
+            parse(talker.name, talker.path.read_text(), quiet, self.ring.log(talker.node, 10**9))
             for talker, quiet in zip(self.all, ended, strict=True)
         ]

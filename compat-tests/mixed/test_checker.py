@@ -58,3 +58,62 @@ def test_a_gap_is_allowed_while_the_sender_was_away() -> None:
     there += "r 1 12 1 2\nv 1:10 2:20\nd 1 10 4 8\n"
     assert faults(there, away) == []
     assert any("#4 follows #1" in fault for fault in faults(there, away.replace("l 1:10\n", "")))
+
+
+def test_who_went_another_way_may_have_heard_another_thing() -> None:
+    """The one daemon was in a ring that broke up before its members had synchronized."""
+    heard = "r 1 20 1 2\nv 1:10 2:20\n"
+    log = "A new membership (1.4) was formed. Members\n{}A new membership (1.14) was formed. Members\n"
+    there = parse("a", A + heard, True, log.format(""))
+    same = parse("b", B.replace("d 1 10 2 8\n", "") + heard, True, log.format(""))
+    assert any("1.4 to 1.20" in fault for fault in check([there, same]))
+    other_way = log.format("A new membership (1.10) was formed. Members\n")
+    assert check([there, parse("b", B.replace("d 1 10 2 8\n", "") + heard, True, other_way)]) == []
+
+
+FORMED = "A new membership (1.{:x}) was formed. Members\n"
+SENDER = """i 1 10
+r 1 8 1 3
+v 1:10 3:30
+s 3 70000
+d 1 10 3 70000
+s 4 9
+d 1 10 4 9
+s 5 8
+d 1 10 5 8
+s 6 8
+d 1 10 6 8
+r 1 12 1 3
+v 1:10 3:30
+"""
+RECEIVER = """i 3 30
+r 3 5 3
+v 3:30
+r 1 8 1 3
+v 1:10 3:30
+d 1 10 5 8
+d 1 10 6 8
+r 1 12 1 3
+v 1:10 3:30
+"""
+
+
+@pytest.mark.parametrize(
+    ("came_from", "receiver", "good"),
+    [
+        (
+            5,
+            RECEIVER,
+            True,
+        ),  # the end of message 3, and 4 in the same packet, came to one who had no beginning
+        (4, RECEIVER, False),  # it had been with the sender before
+        (5, RECEIVER.replace("d 1 10 5 8\n", ""), True),  # 5 may have been in that packet too
+        (5, RECEIVER.replace("d 1 10 5 8\n", "d 1 10 4 9\n"), False),
+    ],
+)
+def test_who_comes_late_lacks_what_had_begun(came_from: int, receiver: str, good: bool) -> None:
+    log = FORMED.format(8) + FORMED.format(12)
+    there = parse("a", SENDER, True, FORMED.format(4) + log)
+    other = parse("c", receiver, True, FORMED.format(came_from) + log)
+    found = [fault for fault in check([there, other]) if "not at both" in fault]
+    assert (found == []) is good
