@@ -44,6 +44,13 @@ format: $(VENV)/installed  ## let ruff format and mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+.PHONY: planted packets
+planted: $(VENV)/installed  ## faults planted into the core: the simulator finds each
+	$(RUN) -m tests.simulator.planted
+
+packets: $(VENV)/installed  ## hostile packets against whole nodes, clear and sealed (COUNT=n SEED=first)
+	$(RUN) -m tests.simulator.hostile $(or $(COUNT),350000) $(or $(SEED),1)
+
 prepare:
 	@compat-tests/prepare
 

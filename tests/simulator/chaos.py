@@ -14,10 +14,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from pycorosync.totem.messages import MessageType
 from pycorosync.types import NodeId
+from tests.simulator.aim import Aim, Hole
 from tests.simulator.checkers import check, check_one_quorate
 from tests.simulator.clients import CpgClient
 from tests.simulator.cluster import GROUPS, Cluster, Setup
+from tests.simulator.host import SimulatedHost
 from tests.simulator.network import MS, US
 
 SIZES: Final = (
@@ -37,11 +40,24 @@ SIZES: Final = (
     1_048_600,
 )
 HUGE: Final = 1_500_000
+# How long the trouble lasts: some timeouts, but not longer than needed.
+TOKENS, SHORTEST_MS, LONGEST_MS = 12, 2500, 9000
+# What aimed losses are aimed at.
+KINDS: Final = (
+    frozenset((MessageType.MCAST,)),
+    frozenset((MessageType.MCAST,)),
+    frozenset((MessageType.ORF_TOKEN,)),
+    frozenset((MessageType.COMMIT_TOKEN,)),
+    frozenset((MessageType.JOIN,)),
+    frozenset((MessageType.JOIN, MessageType.MERGE_DETECT)),
+    frozenset((MessageType.HOLD_CANCEL,)),
+    frozenset((MessageType.ORF_TOKEN, MessageType.COMMIT_TOKEN)),
+)
 
 
 def make_setup(rng: random.Random) -> Setup:
     transport = rng.choices(("knet", "udpu", "udp"), (6, 3, 1))[0]
-    token_ms = rng.choice((300, 500, 1000, 1000, 3000))
+    token_ms = rng.choice((200, 300, 300, 500, 1000, 3000))
     totem: list[tuple[str, str]] = []
     if rng.random() < 0.2:
         totem.append(("send_join", str(rng.choice((20, 80)))))
@@ -58,7 +74,7 @@ def make_setup(rng: random.Random) -> Setup:
     if rng.random() < 0.1:
         totem.append(("window_size", "20"))
     quorum: list[tuple[str, str]] = []
-    nodes = rng.choice((2, 3, 3, 3, 4, 4, 5, 6, 9))
+    nodes = rng.choice((2, 3, 3, 3, 4, 4, 5, 5, 6, 7))
     if rng.random() < 0.2:
         quorum.append(("auto_tie_breaker", "1"))
     if rng.random() < 0.2:
@@ -77,15 +93,25 @@ def make_setup(rng: random.Random) -> Setup:
     )
 
 
+def make_small_setup(rng: random.Random) -> Setup:
+    """Few nodes with short timeouts: most happens in the least time."""
+    transport = rng.choice(("udpu", "udpu", "udpu", "knet"))
+    return Setup(nodes=rng.choice((3, 3, 4)), transport=transport, token_ms=rng.choice((200, 300)))
+
+
 class Chaos:
     """The one who does it to the cluster."""
 
-    def __init__(self, seed: int, *, duration_ms: int = 25_000) -> None:
+    def __init__(self, seed: int, *, duration_ms: int = 0, dense: bool = False) -> None:
+        """`dense`: a small cluster to which as much as possible happens in a short time."""
+        self.seed = seed
         self.rng = random.Random(f"chaos {seed}")
-        self.cluster = Cluster(seed, make_setup(self.rng))
-        self.duration_ms = duration_ms
+        self.cluster = Cluster(seed, make_small_setup(self.rng) if dense else make_setup(self.rng))
+        token_ms = self.cluster.setup.token_ms
+        self.duration_ms = duration_ms or min(max(TOKENS * token_ms, SHORTEST_MS), LONGEST_MS)
         self.peaceful = False
         self.healed_in_ms = 0
+        self._dense = dense
         weights: list[tuple[int, Callable[[], None]]] = [
             (20, self._send),
             (6, self._connect),
@@ -101,15 +127,21 @@ class Chaos:
             (4, self._spoil),
             (1, self._slow),
             (1, self._reload),
+            (4, self._aim),
+            (14 if dense else 4, self._make_hole),
         ]
         # Some runs do without some kinds of trouble: others get deeper there.
         kept = [pair for pair in weights if pair[0] >= 6 or self.rng.random() < 0.75]
         self._weights = [weight for weight, _ in kept]
         self._actions = [action for _, action in kept]
-        self._pace_ms = self.rng.choice((100, 300, 800))
-        # Trouble in the middle of a synchronization.
+        self._pace_ms = token_ms * self.rng.choice((0.1, 0.3, 0.7))
+        # Trouble in the middle of a synchronization, and while a ring is being formed.
         self._at_rings = self.rng.choice((0.0, 0.05, 0.3))
+        self._at_states = self.rng.choice((0.0, 0.02, 0.1))
+        if dense:
+            self._pace_ms, self._at_rings, self._at_states = 0.15 * token_ms, 0.2, 0.05
         self.cluster.on_new_ring = self._on_new_ring
+        self.cluster.on_state = self._on_state
         self.cluster.on_quorum = lambda: check_one_quorate(self.cluster)
 
     def run(self) -> None:
@@ -135,6 +167,8 @@ class Chaos:
         check_one_quorate(self.cluster)
         if self.peaceful:
             return
+        if self._dense:
+            self._people()
         self.rng.choices(self._actions, self._weights)[0]()
         self.cluster.schedule.after(int(self.rng.expovariate(1 / self._pace_ms) * MS), self._act)
 
@@ -143,6 +177,24 @@ class Chaos:
             action = self.rng.choice((self._crash, self._partition, self._heal, self._pause, self._connect))
             delay_us = self.rng.choice((0, 100, 400, 1000, 3000, 50_000))
             self.cluster.schedule.after(self.rng.randrange(1, 2 + delay_us) * US, self._strike, action)
+
+    def _on_state(self, host: SimulatedHost) -> None:
+        """A node's ring is in another state than before."""
+        if self.peaceful or self.rng.random() >= self._at_states:
+            return
+        action = self.rng.choice((self._burn, self._burn, self._pause, self._partition, self._cut, self._aim))
+        if action == self._burn:
+            self._burn(host)
+        else:
+            action()
+
+    def _burn(self, host: SimulatedHost | None = None) -> None:
+        """Crash between two of the next outputs."""
+        host = host or self.cluster.hosts[self._somebody()]
+        if host.daemon is None:
+            return
+        host.fuse = self.rng.randrange(1, 12)
+        self.cluster.schedule.after(self.rng.randrange(1, 1000) * MS, self._restart, host.node_id)
 
     def _strike(self, action: Callable[[], None]) -> None:
         if not self.peaceful:
@@ -181,6 +233,13 @@ class Chaos:
         except ConnectionRefusedError:
             return
 
+    def _people(self) -> None:
+        """A client on every node."""
+        for host in self.cluster.hosts.values():
+            daemon = host.daemon
+            if daemon is not None and daemon.ready and not host.paused and not daemon.cpg_clients():
+                self.cluster.client(host.node_id, GROUPS[0])
+
     def _send(self) -> None:
         client = self._some_client()
         if client is None:
@@ -196,7 +255,7 @@ class Chaos:
                 client.send(self.rng.choice(SIZES[:5]))
         else:
             for _ in range(self.rng.randrange(1, 4)):
-                size = self.rng.choice(SIZES if self.rng.random() < 0.3 else SIZES[:7])
+                size = self.rng.choice(SIZES if self.rng.random() < 0.1 else SIZES[:8])
                 client.send(max(8, size - self.rng.choice((0, 0, self.rng.randrange(300)))))
 
     def _leave(self) -> None:
@@ -278,6 +337,43 @@ class Chaos:
                     if self.cluster.setup.crypto:
                         path.corrupt = rng.choice((0, 0, 0.01))
 
+    def _some_nodes(self) -> frozenset[NodeId]:
+        """One or two; none stands for all."""
+        count = self.rng.choice((0, 1, 1, 2))
+        return frozenset(self._somebody() for _ in range(count))
+
+    def _while(self) -> int:
+        """Until when a fault lasts: a short time, or longer than a ring does without its token."""
+        token_ms = self.cluster.setup.token_ms
+        length_ms = self.rng.choice((token_ms // 10, token_ms // 2, 2 * token_ms, 4 * token_ms))
+        return self.cluster.now_ns + length_ms * MS
+
+    def _aim(self) -> None:
+        """Frames of some kind are lost."""
+        rng = self.rng
+        aim = Aim(
+            self._while(),
+            rng.choice(KINDS),
+            rng.choice((0.1, 0.5, 0.9, 1.0)),
+            self._some_nodes(),
+            self._some_nodes(),
+            copies_only=rng.random() < 0.2,
+        )
+        self.cluster.aim(aim)
+
+    def _make_hole(self) -> None:
+        """Some message does not reach somebody, and those who sent it are soon gone."""
+        rng, cluster = self.rng, self.cluster
+        hole = Hole(self._while(), self._somebody(), skip=rng.randrange(4), count=rng.choice((1, 1, 3)))
+        cluster.aim(hole)
+        self._send()
+        self._send()
+        if rng.random() < 0.7:
+            victim = cluster.hosts[self._somebody()]
+            action = rng.choice((victim.crash, victim.stop, self._partition, victim.pause))
+            cluster.schedule.after(rng.choice((1000, 5000, 30_000)) * US, self._strike, action)
+            cluster.schedule.after(self._while() - cluster.now_ns, victim.resume)
+
     def _slow(self) -> None:
         self.cluster.hosts[self._somebody()].slowness = self.rng.choice((1, 10, 300))
 
@@ -297,18 +393,21 @@ class Chaos:
 # --- campaigns
 
 
-def failure_of(seed: int, duration_ms: int = 25_000) -> str | None:
+def failure_of(seed: int, duration_ms: int = 0) -> str | None:
     """None, or a report that lets a reader begin."""
-    chaos = Chaos(seed, duration_ms=duration_ms)
+    report = report_of(Chaos(seed, duration_ms=duration_ms))
+    replay = f"replay: SIM_DEBUG=1 SIM_ECHO=1 python -m tests.simulator.chaos {seed} --duration {duration_ms}"
+    return report and f"{report}\n{replay}"
+
+
+def report_of(chaos: Chaos) -> str | None:
+    """Live this life; None, or what went wrong."""
     try:
         chaos.run()
     except Exception as fault:
         lines = "\n".join(list(chaos.cluster.log.lines)[-60:])
         place = "".join(traceback.format_exception(fault)[-3:])
-        return (
-            f"seed {seed}: {chaos.cluster.setup}\n{lines}\n{place}{chaos.cluster.describe()}\n"
-            f"replay: SIM_DEBUG=1 SIM_ECHO=1 python -m tests.simulator.chaos {seed} --duration {duration_ms}"
-        )
+        return f"seed {chaos.seed}: {chaos.cluster.setup}\n{lines}\n{place}{chaos.cluster.describe()}"
     return None
 
 
@@ -316,7 +415,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("seed", type=int, help="the first")
     parser.add_argument("count", type=int, nargs="?", default=1)
-    parser.add_argument("--duration", type=int, default=25_000, help="of the trouble, in milliseconds")
+    parser.add_argument("--duration", type=int, default=0, help="of the trouble, in milliseconds")
     options = parser.parse_args()
     failed = []
     begin = time.monotonic()

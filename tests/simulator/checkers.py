@@ -32,6 +32,8 @@ def check_always(cluster: Cluster) -> None:
     traces = [trace for host in cluster.hosts.values() for trace in host.lives_traced]
     for trace in traces:
         check_node(trace)
+    for host in cluster.hosts.values():
+        check_names(host.lives_traced)
     check_same_order([[e for e in trace.entries if isinstance(e, Ordered)] for trace in traces], "nodes")
     check_same_set(cluster, traces)
     for client in cluster.clients:
@@ -62,6 +64,16 @@ def check_node(trace: NodeTrace) -> None:
             assert entry.ring not in rings, f"node {trace.node_id} installs {entry.ring} twice"
             assert trace.node_id in entry.members
             rings.add(entry.ring)
+
+
+def check_names(lives: Iterable[NodeTrace]) -> None:
+    """P3: after a crash, too, a ring is a new one."""
+    known: dict[RingKey, int] = {}
+    for trace in lives:
+        for entry in trace.entries:
+            if isinstance(entry, Installed):
+                first = known.setdefault(entry.ring, trace.life)
+                assert first == trace.life, f"node {trace.node_id} installs {entry.ring} in two lives"
 
 
 def check_same_order(sequences: Iterable[list[Item]], what: str) -> None:

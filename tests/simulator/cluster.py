@@ -11,6 +11,7 @@ from typing import Any
 from pycorosync.client.quorum import QuorumChanged
 from pycorosync.services.service import SyncStart
 from pycorosync.types import NodeId, RingId
+from tests.simulator.aim import Aim, Hole, Marksman
 from tests.simulator.clients import CpgClient, QuorumWatcher, Reloader
 from tests.simulator.host import Daemon, SimulatedHost
 from tests.simulator.network import MS, Network, S, Schedule
@@ -79,7 +80,9 @@ class Cluster:
         self.cpg_clients: list[CpgClient] = []
         self.watchers: dict[NodeId, QuorumWatcher] = {}
         self.decisions: list[tuple[NodeId, RingKey, bool, tuple[NodeId, ...]]] = []
+        self.marksman = Marksman(random.Random(f"marksman {seed}"), lambda: self.schedule.now_ns)
         self.on_new_ring: Callable[[], None] = lambda: None
+        self.on_state: Callable[[SimulatedHost], None] = lambda _host: None
         self.on_quorum: Callable[[], None] = lambda: None
         self._pids = count(1001)
         for node_id in range(1, self.setup.nodes + 1):
@@ -171,6 +174,19 @@ class Cluster:
     def heal(self) -> None:
         self.log.add("heal")
         self.network.mend()
+        self.marksman.rules.clear()
+        self.network.drop = None
+
+    def aim(self, rule: Aim | Hole) -> None:
+        """Lose frames by a rule."""
+        self.log.add(f"{rule}")
+        self.marksman.rules.append(rule)
+        self.network.drop = self.marksman
+        self.schedule.at(rule.until_ns, self._lower)
+
+    def _lower(self) -> None:
+        if all(rule.until_ns <= self.now_ns for rule in self.marksman.rules):
+            self.network.drop = None
 
     # --- time
 

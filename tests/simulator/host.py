@@ -37,8 +37,9 @@ from pycorosync.services.outputs import (
 from pycorosync.services.service import NodeView, SyncStart
 from pycorosync.types import NodeId
 from tests.simulator.clients import Client, CpgClient
-from tests.simulator.network import IP_AND_UDP, MTU, US, Datagram, Host, Inbox
+from tests.simulator.network import IP_AND_UDP, MS, MTU, US, Datagram, Host, Inbox
 from tests.simulator.trace import Installed, NodeTrace, Ordered, Synchronized
+from tests.simulator.wire import Sentry
 
 if TYPE_CHECKING:
     from tests.simulator.cluster import Cluster
@@ -114,6 +115,7 @@ class Daemon:
         rng = random.Random(f"{cluster.seed} {host.node_id} {life}")
         self.node: Node = Node(configuration, host.stored_ring_seq, rng, rng.randbytes)
         stats = StatsMap()
+        self.sentry = Sentry(self)
         self.node.add_stats(stats)
         now_ns = self.clock()
         for service in build_services(self.node.view, stats, NoSharedBuffers(), host.stored_votes, now_ns):
@@ -331,8 +333,11 @@ class SimulatedHost:
         self._busy_until_ns = now_ns + (TURN_NS + DATAGRAM_NS * count) * self.slowness
         self.wake_ns = None
         cluster.log.node_id, cluster.log.now_ns = self.node_id, now_ns
+        state = daemon.node._ring.state
         deadline = daemon.turn()
         cluster.log.node_id = 0
+        if daemon.node._ring.state is not state:
+            cluster.on_state(self)
         if deadline is not None:
             self.wake_at(self._global_ns(deadline) if deadline else 0)
 
@@ -359,7 +364,8 @@ class SimulatedHost:
         self.cluster.log.add(f"start, stored ring sequence {self.stored_ring_seq}")
         self.daemon = Daemon(self, self.lives)
         self.lives_traced.append(self.daemon.trace)
-        self.wake_at(self.cluster.schedule.now_ns)
+        # What comes before the loop begins waits in the sockets.
+        self.wake_at(self.cluster.schedule.now_ns + self.cluster.rng.choice((0, 1, 60)) * MS)
         self.cluster.log.node_id = 0
 
     def save_ring_seq(self, seq: int) -> None:
