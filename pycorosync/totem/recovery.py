@@ -65,7 +65,11 @@ def transitional_members(
 
 
 def messages_to_originate(token: CommitToken, transitional: tuple[NodeId, ...], old: Window) -> list[Mcast]:
-    """The messages of the old ring that somebody of `transitional` may lack and we have."""
+    """The messages of the old ring that somebody of `transitional` may lack and we have.
+
+    Not the recovery copies among them: everybody had them before that ring was installed, and a copy of a
+    copy may be too long for a frame.
+    """
     entries = [
         entry for node_id, entry in zip(token.members, token.entries, strict=True) if node_id in transitional
     ]
@@ -77,7 +81,7 @@ def messages_to_originate(token: CommitToken, transitional: tuple[NodeId, ...], 
             low = entry.aru
     if precedes(low, old.released):
         low = old.released
-    return old.between(low, old.high_seq)
+    return [message for message in old.between(low, old.high_seq) if message.encapsulated != RECOVERY_COPY]
 
 
 class RecoveryQueue:

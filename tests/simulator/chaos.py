@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from pycorosync.totem.messages import MessageType
@@ -95,7 +96,7 @@ def make_setup(rng: random.Random) -> Setup:
 
 def make_small_setup(rng: random.Random) -> Setup:
     """Few nodes with short timeouts: most happens in the least time."""
-    transport = rng.choice(("udpu", "udpu", "udpu", "knet"))
+    transport = rng.choice(("udpu", "udpu", "udpu", "udpu", "udpu", "knet"))
     return Setup(nodes=rng.choice((3, 3, 4)), transport=transport, token_ms=rng.choice((200, 300)))
 
 
@@ -128,7 +129,7 @@ class Chaos:
             (1, self._slow),
             (1, self._reload),
             (4, self._aim),
-            (14 if dense else 4, self._make_hole),
+            (4, self._make_hole),
         ]
         # Some runs do without some kinds of trouble: others get deeper there.
         kept = [pair for pair in weights if pair[0] >= 6 or self.rng.random() < 0.75]
@@ -167,9 +168,10 @@ class Chaos:
         check_one_quorate(self.cluster)
         if self.peaceful:
             return
-        if self._dense:
-            self._people()
-        self.rng.choices(self._actions, self._weights)[0]()
+        if self._dense and self.rng.random() < 0.8:
+            self._round()
+        else:
+            self.rng.choices(self._actions, self._weights)[0]()
         self.cluster.schedule.after(int(self.rng.expovariate(1 / self._pace_ms) * MS), self._act)
 
     def _on_new_ring(self) -> None:
@@ -362,17 +364,62 @@ class Chaos:
         self.cluster.aim(aim)
 
     def _make_hole(self) -> None:
-        """Some message does not reach somebody, and those who sent it are soon gone."""
+        """Some messages do not reach somebody, who has something to say itself; soon the ring breaks up."""
         rng, cluster = self.rng, self.cluster
-        hole = Hole(self._while(), self._somebody(), skip=rng.randrange(4), count=rng.choice((1, 1, 3)))
-        cluster.aim(hole)
-        self._send()
-        self._send()
-        if rng.random() < 0.7:
-            victim = cluster.hosts[self._somebody()]
-            action = rng.choice((victim.crash, victim.stop, self._partition, victim.pause))
-            cluster.schedule.after(rng.choice((1000, 5000, 30_000)) * US, self._strike, action)
-            cluster.schedule.after(self._while() - cluster.now_ns, victim.resume)
+        target = self._somebody()
+        until_ns = cluster.now_ns + 3 * cluster.setup.token_ms * MS
+        cluster.aim(Hole(until_ns, target, skip=rng.randrange(3), count=rng.choice((1, 1, 3))))
+        for client in cluster.cpg_clients:
+            if client.daemon.alive and not client.gone and not client.leaving:
+                for _ in range(rng.randrange(4)):
+                    cluster.schedule.after(
+                        rng.randrange(3 * MS), client.send, rng.choice((8, 200, 200, 3000))
+                    )
+        if rng.random() < 0.5:  # the copies, too, are lost, or come twice
+            aim = Aim(until_ns, KINDS[0], 0.5, targets=frozenset((target,)), copies_only=True)
+            cluster.aim(aim)
+        cluster.schedule.after(
+            rng.choice((1000, 2000, 5000, 30_000)) * US, self._strike, partial(self._break_up, target)
+        )
+
+    def _break_up(self, target: NodeId) -> None:
+        """The ring ends: for one of several reasons, with or without this node."""
+        rng, cluster = self.rng, self.cluster
+        rest = [node_id for node_id in cluster.hosts if node_id != target]
+        match rng.randrange(6):
+            case 0:
+                cluster.partition([target], rest)
+            case 1 | 2:
+                length_ns = int(cluster.setup.token_ms * MS * 1.1)
+                cluster.aim(Aim(cluster.now_ns + length_ns, frozenset((MessageType.ORF_TOKEN,))))
+            case 3:
+                victim = cluster.hosts[rng.choice(rest)]
+                victim.crash()
+                cluster.schedule.after(rng.choice((0, 300)) * MS, self._restart, victim.node_id)
+            case 4:
+                self._partition()
+            case _:
+                self._pause()
+
+    def _round(self) -> None:
+        """Put the cluster right, or, where it is, attack it."""
+        cluster = self.cluster
+        formed = [host for host in cluster.hosts.values() if host.daemon is not None and not host.paused]
+        views = [host.daemon.node.view for host in formed if host.daemon is not None]
+        if len(views) < len(cluster.hosts) or not all(
+            len(v.members) > 1 and not v.synchronizing for v in views
+        ):
+            if self.rng.random() < 0.3:
+                cluster.heal()
+                self._start()
+                for host in cluster.hosts.values():
+                    host.resume()
+            return
+        self._people()
+        if self.rng.random() < 0.3:
+            for path in cluster.network.paths():
+                path.duplicate, path.reorder_ns = self.rng.choice((0, 0.3)), 500 * US
+        self._make_hole()
 
     def _slow(self) -> None:
         self.cluster.hosts[self._somebody()].slowness = self.rng.choice((1, 10, 300))

@@ -79,7 +79,7 @@ class Cluster:
         self.clients: list[ClientTrace] = []  # of all cpg clients that ever were
         self.cpg_clients: list[CpgClient] = []
         self.watchers: dict[NodeId, QuorumWatcher] = {}
-        self.decisions: list[tuple[NodeId, RingKey, bool, tuple[NodeId, ...]]] = []
+        self.decisions: list[tuple[NodeId, RingKey, bool, tuple[NodeId, ...], int]] = []
         self.marksman = Marksman(random.Random(f"marksman {seed}"), lambda: self.schedule.now_ns)
         self.on_new_ring: Callable[[], None] = lambda: None
         self.on_state: Callable[[SimulatedHost], None] = lambda _host: None
@@ -126,7 +126,9 @@ class Cluster:
     def on_decision(self, daemon: Daemon, event: QuorumChanged) -> None:
         key = self.ring_key(event.ring_id)
         self.schedule.after(0, self.on_quorum)
-        self.decisions.append((daemon.host.node_id, key, event.quorate, event.members))
+        self.decisions.append(
+            (daemon.host.node_id, key, event.quorate, event.members, daemon.nodes_configured)
+        )
 
     # --- hosts and clients
 

@@ -111,6 +111,7 @@ class Daemon:
         self._unread: set[int] = set()  # who has written since we last looked
         self._stalled: set[int] = set()  # whose request was turned down
         cluster = host.cluster
+        self.nodes_configured = host.text.count("nodeid:")
         configuration = load(host.text, "corosync.conf", host=host.facts())
         rng = random.Random(f"{cluster.seed} {host.node_id} {life}")
         self.node: Node = Node(configuration, host.stored_ring_seq, rng, rng.randbytes)
@@ -212,6 +213,7 @@ class Daemon:
 
     def _save_ring_id(self, output: SaveRingId) -> None:
         self.host.save_ring_seq(output.seq)
+        self.trace.stored = output.seq
 
     def _store_votes(self, output: StoreExpectedVotes) -> None:
         self.host.stored_votes = output.votes
@@ -225,6 +227,7 @@ class Daemon:
             self.host.cluster.on_ready(self)
 
     def _read_configuration(self, _output: ReadConfiguration) -> None:
+        self.nodes_configured = self.host.text.count("nodeid:")
         files = ConfigurationFiles(self.host.text.encode(), "corosync.conf", self.host.facts(), ())
         self.node.reload(files, self.clock())
 
@@ -355,7 +358,8 @@ class SimulatedHost:
 
     # --- life
 
-    def start(self) -> None:
+    def start(self, busy_ms: int | None = None) -> None:
+        """Begin a new life; `busy_ms`: for so long what comes waits in the sockets. By default it varies."""
         if self.daemon is not None:
             return
         self.lives += 1
@@ -364,8 +368,9 @@ class SimulatedHost:
         self.cluster.log.add(f"start, stored ring sequence {self.stored_ring_seq}")
         self.daemon = Daemon(self, self.lives)
         self.lives_traced.append(self.daemon.trace)
-        # What comes before the loop begins waits in the sockets.
-        self.wake_at(self.cluster.schedule.now_ns + self.cluster.rng.choice((0, 1, 60)) * MS)
+        wait_ms = self.cluster.rng.choice((0, 1, 60)) if busy_ms is None else busy_ms
+        self._busy_until_ns = self.cluster.schedule.now_ns + wait_ms * MS
+        self.wake_at(self._busy_until_ns)
         self.cluster.log.node_id = 0
 
     def save_ring_seq(self, seq: int) -> None:

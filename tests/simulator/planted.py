@@ -14,16 +14,15 @@ import pytest
 
 from pycorosync.node import node
 from pycorosync.node.node import Node
-from pycorosync.services.cpg.service import CpgService
 from pycorosync.services.sync import Synchronizer
 from pycorosync.totem import membership, outputs, recovery, ring, token, window
-from pycorosync.totem.messages import RECOVERY_COPY, MessageType
+from pycorosync.totem.messages import RECOVERY_COPY, Join, MessageType
 from pycorosync.totem.packing import Packer, Unpacker
 from pycorosync.totem.ring import SingleRing
 from pycorosync.totem.states import State
 from tests.simulator.chaos import Chaos, report_of
 
-LIVES: Final = 40  # so many at most for each fault
+LIVES: Final = 60  # so many at most for each fault
 
 
 def resends_nothing(patch: pytest.MonkeyPatch) -> None:
@@ -127,17 +126,6 @@ def never_lowers_the_aru(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(token, "update_aru", boast)
 
 
-def joins_any_ring(patch: pytest.MonkeyPatch) -> None:
-    """A commit token is accepted whoever its members are."""
-    patch.setattr(
-        membership,
-        "matches_commit_token",
-        lambda offered, _proc, _failed, node_id: (
-            offered.memb_index < len(offered.members) and offered.members[offered.memb_index] == node_id
-        ),
-    )
-
-
 def agrees_with_half(patch: pytest.MonkeyPatch) -> None:
     """Consensus is when half of the nodes have agreed."""
     patch.setattr(
@@ -170,8 +158,32 @@ def talks_after_leaving(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SingleRing, "leave", linger)
 
 
+def releases_what_others_lack(patch: pytest.MonkeyPatch) -> None:
+    """d99fba72's neighbour: messages are let go when they have been delivered here."""
+    release = window.Window.release
+    patch.setattr(window.Window, "release", lambda self, _up_to: release(self, self.delivered))
+
+
+def keeps_fragments_of_who_left(patch: pytest.MonkeyPatch) -> None:
+    """3442f911: the beginning of a message outlives its sender's departure."""
+    patch.setattr(Unpacker, "drop", lambda *_arguments: None)
+
+
+def leaves_without_its_name(patch: pytest.MonkeyPatch) -> None:
+    """e45bbcc9: the leave message does not say who leaves."""
+
+    def leave(self: SingleRing, now_ns: int) -> None:
+        nobody = outputs.Broadcast(
+            Join(0, self._node_id, self._ring_id.seq, tuple(self.proc), ()).encode(), loop_back=False
+        )
+        self.outputs.append(nobody)
+        self._state = State.OFFLINE
+
+    patch.setattr(SingleRing, "leave", leave)
+
+
 def mixes_fragments(patch: pytest.MonkeyPatch) -> None:
-    """One reassembly for a sender's normal messages and those of its synchronization."""
+    """One reassembly for a sender's normal messages and those of its synchronization. A scenario's fault."""
     patch.setattr(Unpacker, "begin_sync", lambda _unpacker: None)
     patch.setattr(Unpacker, "end_sync", lambda _unpacker: None)
 
@@ -190,21 +202,6 @@ def does_not_wait_for_barriers(patch: pytest.MonkeyPatch) -> None:
         on_barrier(self, node_id, now_ns)
 
     patch.setattr(Synchronizer, "_on_barrier", hasty)
-
-
-def believes_old_barriers(patch: pytest.MonkeyPatch) -> None:
-    """0fab390a: messages of another ring's synchronization count."""
-    patch.setattr(Synchronizer, "_is_current", lambda *_arguments: True)
-
-
-def keeps_ghosts(patch: pytest.MonkeyPatch) -> None:
-    """Processes of nodes that left stay in the groups if their node comes back in the same change."""
-    init = CpgService.sync_init
-
-    def sync_init(self: CpgService, start: Any, now_ns: int) -> None:
-        init(self, start._replace(transitional=start.members), now_ns)
-
-    patch.setattr(CpgService, "sync_init", sync_init)
 
 
 def tells_another_config_version(patch: pytest.MonkeyPatch) -> None:
@@ -238,8 +235,8 @@ FAULTS: Final[tuple[Callable[[pytest.MonkeyPatch], None], ...]] = (
     resends_nothing, strikes_requests_off, delivers_past_a_hole, drops_what_is_behind_a_hole,
     forgets_the_ring_id, begins_with_the_stored_number, recovers_nothing, files_copies_of_other_rings,
     says_it_has_all, takes_all_for_companions, installs_at_once, uses_tokens_twice, never_lowers_the_aru,
-    joins_any_ring, agrees_with_half, takes_foreign_messages, talks_after_leaving, mixes_fragments,
-    lets_new_messages_overtake, does_not_wait_for_barriers, believes_old_barriers, keeps_ghosts,
+    releases_what_others_lack, keeps_fragments_of_who_left, agrees_with_half, takes_foreign_messages,
+    talks_after_leaving, leaves_without_its_name, lets_new_messages_overtake, does_not_wait_for_barriers,
     tells_another_config_version, speaks_for_another,
 )  # fmt: skip
 

@@ -30,6 +30,7 @@ def good_run() -> Cluster:
         cluster.quiesce()
         cluster.start(3)
         cluster.form()
+        cluster.run(50)
         check(cluster)
     return cluster
 
@@ -99,7 +100,7 @@ def haunt(cluster: Cluster) -> None:
 
 
 def decide_alone(cluster: Cluster) -> None:
-    cluster.decisions.append((3, RingKey(RingId(3, 99), 0), True, (3,)))
+    cluster.decisions.append((3, RingKey(RingId(3, 99), 0), True, (3,), 3))
 
 
 def disagree_on_quorum(cluster: Cluster) -> None:

@@ -52,6 +52,7 @@ class NodeTrace:
 
     node_id: NodeId
     life: int
+    stored: int = 0  # the highest ring number in stable storage
     entries: list[Installed | Synchronized | Ordered] = field(default_factory=list)
 
 

@@ -84,6 +84,15 @@ def test_everything_above_the_lowest_aru_is_originated() -> None:
     assert messages_to_originate(token, (1,), have) == []
 
 
+def test_copies_are_not_copied_again() -> None:
+    entries = (CommitEntry(NEW, 2, 0, 1), CommitEntry(NEW, 0, 0, 0))
+    token = CommitToken(1, 4, RingId(1, 13), 2, (1, 2), entries)
+    have = Window()
+    have.add(copy_of(bytes(message(7).frame), 1))
+    have.add(message(2, NEW))
+    assert [m.seq for m in messages_to_originate(token, (1, 2), have)] == [2]
+
+
 def test_a_copy_carries_the_whole_old_message() -> None:
     queue = RecoveryQueue([message(7, node_id=4)])
     frame = queue.next_frame()
