@@ -1,10 +1,20 @@
-"""The demonstration: Debian's unmodified Pacemaker runs a resource on this daemon, on a host of the lab."""
+"""The demonstration: a cluster of three hosts in the lab, two on this daemon and one on real corosync, with
+Debian's unmodified Pacemaker, which moves a resource when the host that runs it dies.
+
+    python3 -m demo [KINDS]     a letter for each host: o for this daemon, r for the distribution's
+"""
 
 import sys
+import time
+from pathlib import Path
 
-from lab import OURS, REAL, Lab, corosync_conf
+from lab import Lab, wait_until
+from lab.fencing import PowerSwitch
 from lab.network import tidy
-from lab.pacemaker import Pacemaker, crm_mon
+from lab.pacemaker import LIMIT_S, Pacemaker, crm_mon
+from mixed.ring import Ring
+
+VICTIM = 2
 
 
 def say(text: str) -> None:
@@ -12,29 +22,51 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    engine = REAL if sys.argv[1:] == ["--real"] else OURS
+    installed = Path("/usr/sbin/corosync").exists()
+    kinds = sys.argv[1] if len(sys.argv) > 1 else "oor" if installed else "ooo"
     tidy()
-    say("a host of its own: network, /dev/shm, /run, /etc/corosync, /var/lib, /var/log")
-    with Lab(hosts=1) as lab:
-        host = lab[1]
-        say(f"the daemon ({engine.name})")
-        corosync = engine.start(host, corosync_conf(lab))
-        engine.install_tools(host)
-        say("Debian's pacemakerd")
-        pacemaker = Pacemaker(host)
-        pacemaker.wait_online()
-        say("a resource, without fencing")
-        pacemaker.add_dummy()
-        pacemaker.wait_where(host.name)
-        say("crm_mon -1")
-        print(crm_mon(host))
-        say("corosync-quorumtool -s")
-        print(host.run("corosync-quorumtool", "-s").stdout)
-        say("corosync-cpgtool -e")
-        print(host.run("corosync-cpgtool", "-e").stdout)
+    say("three hosts of their own: network, /dev/shm, /run, /etc/corosync, /var/lib, /var/log")
+    with Lab(hosts=3) as lab:
+        ring = Ring(lab, kinds, crypto=True)
+        for host in lab.hosts:
+            print(f"{host.name}: {ring.engines[host.number].name} corosync")
+            ring.engines[host.number].install_tools(host)
+        say("the daemons form one ring")
+        ring.start()
+        ring.wait_whole()
+        print(lab[1].run("corosync-quorumtool", "-s").stdout)
+        say("Debian's pacemakerd on each")
+        pacemakers = {host.number: Pacemaker(host) for host in lab.hosts}
+        for pacemaker in pacemakers.values():
+            pacemaker.wait_online(*(host.name for host in lab.hosts))
+        say(f"a fencing device, and a resource that runs on n{VICTIM}")
+        one = pacemakers[1]
+        one.add_dummy()
+        prefers = f'<rsc_location id="home" rsc="demo" node="n{VICTIM}" score="100"/>'
+        one.run("cibadmin", "--create", "--scope", "constraints", "--xml-text", prefers)
+        switch = PowerSwitch(lab)
+        switch.add_device(one)
+        one.wait_where(f"n{VICTIM}")
+        print(crm_mon(lab[1]))
+        say(f"n{VICTIM} dies: all its processes, at once")
+        began = time.monotonic()
+        lab[VICTIM].halt()
+
+        def moved() -> str:
+            switch.serve()
+            where = one.where()
+            return where if where not in ("", f"n{VICTIM}") else ""
+
+        where = wait_until(moved, "the resource to move", LIMIT_S)
+        print(f"after {time.monotonic() - began:.1f} s the resource runs on {where}")
+        print(crm_mon(lab[1]))
+        print(lab[1].run("corosync-quorumtool", "-s").stdout)
         say("stop")
-        print("pacemakerd:", pacemaker.stop(), " corosync:", corosync.stop())
-    print("the host and everything on it is gone")
+        for number in (3, 1):
+            print(f"n{number} pacemakerd:", pacemakers[number].stop())
+        for number in (3, 1):
+            print(f"n{number} corosync:", ring.daemons[number].stop())
+    print("the hosts and everything on them are gone")
     return 0
 
 

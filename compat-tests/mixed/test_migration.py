@@ -1,7 +1,10 @@
-"""A Pacemaker cluster moves to this implementation node by node, and back, while it works."""
+"""A Pacemaker cluster moves to this implementation node by node, and back, while it works. A fencing device
+is configured, and never asked for anything.
+"""
 
 import pytest
 from lab import OURS, REAL, Host, Lab, wait_until
+from lab.fencing import PowerSwitch
 from lab.pacemaker import LIMIT_S, Pacemaker, crm_mon
 
 from mixed.ring import Ring
@@ -27,6 +30,9 @@ class Cluster:
             prefers = f'<rsc_location id="{name}-home" rsc="{name}" node="{host.name}" score="100"/>'
             one.run("cibadmin", "--create", "--scope", "constraints", "--xml-text", prefers)
         self.wait_home()
+        self.switch = PowerSwitch(lab)
+        self.switch.add_device(one)
+        wait_until(lambda: one.where("switch"), "the fencing device to be watched", LIMIT_S)
 
     def wait_online(self) -> None:
         for pacemaker in self.pacemakers.values():
@@ -41,9 +47,12 @@ class Cluster:
         return {host.name: started_at(host) for host in self.ring.lab.hosts}
 
     def change(self, number: int, kind: str) -> None:
-        """As an operator would: Pacemaker stops, corosync stops, the other one starts."""
+        """As an operator would: standby, Pacemaker stops, corosync stops, the other one starts, and back."""
         host = self.ring.lab[number]
         before = self.started()
+        other = self.pacemakers[1 if number != 1 else 2]
+        other.run("crm_standby", "--node", host.name, "--update", "on")
+        wait_until(lambda: other.where(resource_of(host)) not in ("", host.name), "it to move away", LIMIT_S)
         assert self.pacemakers[number].stop() == 0
         self.ring.stop(number)
         # The tools of either on the other's daemon are tested elsewhere: here each brings its own.
@@ -53,6 +62,7 @@ class Cluster:
         self.ring.start(number)
         self.ring.wait_whole()
         self.pacemakers[number] = Pacemaker(host)
+        other.run("crm_standby", "--node", host.name, "--delete")
         self.wait_online()
         self.wait_home()
         after = self.started()
@@ -80,4 +90,5 @@ def test_node_by_node_and_back(order: tuple[int, ...]) -> None:
             for number in order:
                 cluster.change(number, kind)
                 assert "partition with quorum" in crm_mon(lab[1])
+        assert cluster.switch.requests() == []
         assert cluster.ring.complaints() == []
