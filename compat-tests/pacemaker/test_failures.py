@@ -1,4 +1,4 @@
-"""A node fails under Pacemaker, with a fencing device: what it ran runs elsewhere, on both implementations."""
+"""A node fails under Pacemaker, with a fencing device: what it ran runs elsewhere, on both engines."""
 
 import time
 from functools import cache
