@@ -168,8 +168,7 @@ class SingleRing(Transitions):
             self.outputs.append(Broadcast(frame, False))
         for frame in sent.new:
             self.outputs.append(Broadcast(frame, False))
-        self.stats.mcast_retx += len(sent.retransmitted)
-        self.stats.mcast_tx += len(sent.new)
+        self.stats.mcast_sent(len(sent.new), len(sent.retransmitted), source is self._packer)
         if self._config.cancel_token_hold_on_retransmit and (token.requests or sent.retransmitted):
             self._held = False
 
@@ -198,7 +197,6 @@ class SingleRing(Transitions):
         token.node_id = self._node_id
         self._saved_token = token.encode(target=self._successor)
         if not holds:
-            self.stats.orf_token_tx += 1
             self.outputs.append(SendToken(self._successor, self._saved_token))
         if operational and not self._is_alone:
             self._deliver(self._window.take_contiguous())
@@ -226,16 +224,11 @@ class SingleRing(Transitions):
 
     def _resend_token(self, now_ns: int) -> None:
         """Send the token, or the commit token, once more as it was."""
-        if self._state is State.COMMIT:
-            self.stats.memb_commit_token_tx += 1
-        else:
-            self.stats.orf_token_tx += 1
         self.outputs.append(SendToken(self._successor, self._saved_token))
         self._start(Timer.TOKEN_RETRANSMIT, self._config.token_retransmit_ms, now_ns)
 
     def _end_hold(self, now_ns: int) -> None:
         """Let the token go round the idle ring once more; it restarts the other timers when it comes back."""
-        self.stats.orf_token_tx += 1
         self.outputs.append(SendToken(self._successor, self._saved_token))
 
     def _hold_cancelled(self, message: HoldCancel, now_ns: int) -> None:
@@ -441,7 +434,7 @@ class SingleRing(Transitions):
 
     def _detect_merge(self, now_ns: int) -> None:
         if self._is_representative and self._state is State.OPERATIONAL:
-            self.stats.memb_merge_detect_tx += 1
+            self.stats.merge_detect_sent()
             self.outputs.append(
                 Broadcast(MergeDetect(self._node_id, self._ring_id).encode(), loop_back=False)
             )

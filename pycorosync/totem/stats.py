@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
+from pycorosync.totem.messages import MessageType
 from pycorosync.totem.packing import Packer
 
 # Types of the values, as numbered by cmap.
@@ -33,7 +34,11 @@ class TokenVisit:
 
 
 class RingStats:
-    """What the ring counts. Each attribute of COUNTERS is a key of stats.srp."""
+    """What the ring counts. Each attribute of COUNTERS is a key of stats.srp.
+
+    Compatibility: of tokens, orf_token_tx counts the first of each ring only, and nothing counts what is sent
+    again after a timeout. Multicasts come back to their sender and are counted when they do.
+    """
 
     COUNTERS = (
         "orf_token_tx", "memb_merge_detect_tx", "memb_join_tx", "mcast_tx", "mcast_retx",
@@ -66,6 +71,17 @@ class RingStats:
         self.continuous_gather = 0  # attempts since the last one that led to a ring
         self.continuous_sendmsg_failures = 0  # kept by the transport
         self._visits: deque[TokenVisit] = deque(maxlen=TOKENS_KEPT)
+
+    def mcast_sent(self, new: int, repeated: int, is_ours: bool) -> None:
+        """Messages were sent; recovery copies of old ones (not `is_ours`) only count when they come back."""
+        if is_ours:
+            self.mcast_tx += new
+        self.mcast_retx += repeated
+        self.received[MessageType.MCAST] += new + repeated
+
+    def merge_detect_sent(self) -> None:
+        self.memb_merge_detect_tx += 1
+        self.received[MessageType.MERGE_DETECT] += 1
 
     def token_received(self, now_ns: int) -> TokenVisit:
         visit = TokenVisit(now_ns // NS_PER_MS)
