@@ -20,6 +20,9 @@ NODES_MAX = 384
 RETRANSMIT_ENTRIES_MAX = 30
 FRAME_SIZE_MAX = 65536
 RING_SEQ_MASK = 0xFFFFFFFFFFFFFFFF
+# A ring number that leaves room for so many more rings. One near the end would have the next one begin anew
+# below those that are known, and no node would accept it.
+RING_SEQ_MAX = RING_SEQ_MASK - (1 << 34)
 
 RECOVERY_COPY, ORIGINAL = 1, 2  # values of an mcast's `encapsulated`
 LEAVING_NODE_ID = 0  # in the header of a join message: the sender leaves
@@ -296,6 +299,7 @@ def decode_join(frame: Buffer, order: str) -> Join:
     record = JOIN.decode(frame, 0, order)
     proc_count, failed_count = record.proc_count, record.failed_count
     counts_fit = proc_count <= NODES_MAX and failed_count <= NODES_MAX and record.system_from != 0
+    counts_fit = counts_fit and record.ring_seq <= RING_SEQ_MAX
     _check_length("memb_join", frame, counts_fit, JOIN.size + 4 * (proc_count + failed_count))
     node_ids = _decode_node_ids(memoryview(frame)[JOIN.size :], order)
     return Join(
@@ -311,7 +315,8 @@ def decode_commit_token(frame: Buffer, order: str) -> CommitToken:
     record = COMMIT_TOKEN.decode(frame, 0, order)
     count, index = record.addr_count, record.memb_index
     size = COMMIT_TOKEN.size + (4 + COMMIT_ENTRY.size) * count
-    _check_length("memb_commit_token", frame, 1 <= count <= NODES_MAX and 0 <= index <= count, size)
+    counts_fit = 1 <= count <= NODES_MAX and 0 <= index <= count and record.ring_id_seq <= RING_SEQ_MAX
+    _check_length("memb_commit_token", frame, counts_fit, size)
     entries_at = COMMIT_TOKEN.size + 4 * count
     members = _decode_node_ids(memoryview(frame)[COMMIT_TOKEN.size : entries_at], order)
     if len(set(members)) != count:

@@ -172,6 +172,8 @@ HUGE = (0x40000000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
         patched(JOIN, 33, 0),  # node 0 in a list
         patched(JOIN, 13, 0),  # sent by nobody
         patched(SAMPLES[2], 13, 0),
+        patched(JOIN, 29, 0xFFFFFFFF),  # a ring number at the end of all numbers
+        patched(COMMIT, 25, 0xFFFFFFFF),
     ],
 )  # fmt: skip
 def test_impossible_counts_are_refused(frame: bytes) -> None:
