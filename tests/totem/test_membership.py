@@ -60,6 +60,11 @@ def test_a_stranger_with_other_failures_changes_nothing() -> None:
     )
 
 
+def test_nobody_tells_us_in_our_own_name_that_we_have_failed() -> None:
+    result = merge_join(join(1, (1, 2, 9), (1, 2)), S({1, 2}), S(), S({1, 2}), 1)
+    assert result == (S({1, 2}), S(), False, False)
+
+
 def test_there_cannot_be_too_many_nodes() -> None:
     crowd = tuple(range(1, NODES_MAX + 1))
     result = merge_join(join(2, (NODES_MAX + 1,)), S(crowd), S(), S(), 1)
