@@ -87,7 +87,7 @@ simquorum: $(VENV)/installed  ## quorum of whole clusters in virtual time, lives
 quorum: prepare $(VENV)/installed $(COMPILED)  ## votequorum scenarios in the lab, against the recordings (NAMES KINDS=o|r|ro RECORD=1)
 	cd compat-tests && PYTHONPATH=$(CURDIR) $(RUN) -m quorum.record $(if $(RECORD),record,compare) $(NAMES) --kinds $(or $(KINDS),o)
 
-demo: prepare $(VENV)/installed  ## a cluster of three, two of ours and a real one, with Debian's Pacemaker: a node dies
+demo: prepare $(VENV)/installed $(COMPILED)  ## a cluster of three, two of ours and a real one, with Debian's Pacemaker: a node dies
 	cd compat-tests && $(RUN) -m demo
 
 BENCH := $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SIZES),--sizes $(SIZES)) \

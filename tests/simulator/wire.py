@@ -219,15 +219,11 @@ class Sentry:
 
     def _node_info(self, data: bytes) -> None:
         node_id, votes, expected, flags = struct.unpack_from("<IIII", data, 16)
-        cluster = self._daemon.host.cluster
         self._say(node_id in (0, self._me), f"node info of {node_id}")
         self._say(node_id == self._me or self._introduced, "node info of a device, not being known itself")
         self._introduced |= node_id == self._me
-        if node_id:
-            self._say(
-                votes == 1 and 0 < expected <= len(cluster.hosts), f"{votes} votes, {expected} expected"
-            )
-        self._say(flags < 256 and not flags & 0b11110000, f"the flags {flags:#x}")
+        self._say(max(votes, expected) < 1 << 16, f"{votes} votes, {expected} expected")
+        self._say(flags < 256, f"the flags {flags:#x}")
 
     def _anything(self, _data: bytes) -> None:
         """The size says it all."""
@@ -260,4 +256,6 @@ MESSAGES: Final[dict[int, tuple[int, Callable[[Sentry, bytes], None]]]] = {
     0x20006: (-200, Sentry._part),
     0x50000: (32, Sentry._node_info),
     0x50001: (32, Sentry._anything),
+    0x50002: (280, Sentry._anything),
+    0x50003: (528, Sentry._anything),
 }
