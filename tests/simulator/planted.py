@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from pycorosync.node import node
-from pycorosync.node.node import Node
+from pycorosync.node.outbox import Outbox
 from pycorosync.services.sync import Synchronizer
 from pycorosync.totem import membership, outputs, recovery, ring, token, window
 from pycorosync.totem.messages import RECOVERY_COPY, Join, MessageType
@@ -206,29 +206,29 @@ def does_not_wait_for_barriers(patch: pytest.MonkeyPatch) -> None:
 
 def tells_another_config_version(patch: pytest.MonkeyPatch) -> None:
     """C#828: a node says that its configuration is newer than it is."""
-    multicast = Node._multicast
+    send = Outbox.send
 
-    def odd(self: Node, head: Any, body: Any) -> None:
+    def odd(self: Outbox, head: Any, body: Any) -> None:
         data = bytearray(bytes(head) + bytes(body))
         if data[:4] == bytes(4):
             data[328] += 1
             head, body = bytes(data), b""
-        multicast(self, head, body)
+        send(self, head, body)
 
-    patch.setattr(Node, "_multicast", odd)
+    patch.setattr(Outbox, "send", odd)
 
 
 def speaks_for_another(patch: pytest.MonkeyPatch) -> None:
     """C#63: node info of a device before any of the node itself."""
-    multicast = Node._multicast
+    send = Outbox.send
 
-    def odd(self: Node, head: Any, body: Any) -> None:
+    def odd(self: Outbox, head: Any, body: Any) -> None:
         data = bytes(head)
-        if data[:4] == b"\0\0\5\0" and self.view.synchronizing:
+        if data[:4] == b"\0\0\5\0":
             head = data[:16] + bytes(4) + data[20:]
-        multicast(self, head, body)
+        send(self, head, body)
 
-    patch.setattr(Node, "_multicast", odd)
+    patch.setattr(Outbox, "send", odd)
 
 
 FAULTS: Final[tuple[Callable[[pytest.MonkeyPatch], None], ...]] = (
