@@ -106,6 +106,7 @@ def device(handle: c_uint64) -> None:
     getinfo(handle, 1)
     votes.call("qdevice_update", handle, b"Lab", b"Renamed")
     votes.call("qdevice_update", handle, b"Lab", b"Renamed", show="again")
+    settle(votes, handle)  # the answer does not wait for the ring
     getinfo(handle, 0)
     votes.call("qdevice_poll", handle, b"Renamed", 0, ring, show="no vote")
     settle(votes, handle)
