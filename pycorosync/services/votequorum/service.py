@@ -92,7 +92,8 @@ class VotequorumService(Service):
         self.trackers: dict[ClientId, int] = {}  # client -> its context
         self._downscale_barrier = 0  # allow_downscale does not go below
         self._stored_expected_votes = 0
-        self._majority: frozenset[NodeId] = frozenset()  # the members when we last had the votes
+        # The members when we last had the votes; None: others have had them since.
+        self._majority: frozenset[NodeId] | None = frozenset()
         self._lowest: NodeId | None = None
         self._highest: NodeId | None = None
         self._synchronizing = False
@@ -267,11 +268,12 @@ class VotequorumService(Service):
             self._remember_lowest_and_highest()
             self._majority = frozenset(self.members)
             return True
-        previous = self._majority.union(self.previous_members)
+        previous = (self._majority or frozenset()).union(self.previous_members)
         partition = votes.Partition(self.members, previous, self.electorate, self._lowest, self._highest)
         current = self.settings
         if (
             current.tie_breaker is not TieBreaker.NONE
+            and self._majority is not None
             and votes.may_break_tie(tally, self.us.expected_votes, partition)
             and votes.wins_tie(current.tie_breaker, current.tie_breaker_nodes, partition)
         ):
@@ -373,6 +375,8 @@ class VotequorumService(Service):
         learns = is_quorate and not self.quorate
         if learns:
             us.expected_votes = info.expected_votes
+            # There was a majority without us since ours: what we remember decides no tie any more.
+            self._majority, self._lowest, self._highest = None, None, None
         if is_quorate or self.settings.expected_votes_tracking:
             voter.expected_votes = info.expected_votes
         else:

@@ -46,6 +46,17 @@ def test_t39_the_first_of_the_list_may_be_elsewhere_for_long() -> None:
     assert [node for node in cluster.ids if cluster[node].quorate] == [1, 2]
 
 
+def test_t39_a_majority_without_us_makes_our_memory_worthless() -> None:
+    # {2 3 4} had the votes and know node 2 as the lowest; node 1, alone until then, knows itself.
+    cluster = Cluster(4, auto_tie_breaker=1)
+    cluster.ring(cluster.ids)
+    cluster.split((1,), (2, 3, 4))
+    cluster.split((1, 3), (2, 4))
+    assert [node for node in cluster.ids if cluster[node].quorate] == [2, 4]
+    cluster.ring(cluster.ids)
+    assert [node for node in cluster.ids if cluster[node].quorate] == [1, 2, 3, 4]
+
+
 def test_t45_a_registration_in_the_middle_of_a_synchronization() -> None:
     """It neither starts another synchronization nor loses the ring id of this one."""
     cluster = Cluster(2, **DEVICE)
