@@ -120,6 +120,12 @@ RULES = (
     ),
     Rule(
         "^mutants$",
+        r"^.*(\[KNET  \] common: \S+ has been loaded from|Corosync main process was not scheduled) .*\n",
+        "",
+        "libknet loads a library for each compression, and a busy machine makes anybody wait",
+    ),
+    Rule(
+        "^mutants$",
         r"^.*\[KNET  \] host: host: .*\n",
         "",
         "of many nodes that are not there libknet's thread tells when it gets its turn",
