@@ -30,9 +30,10 @@ def merge_join(join: Join, proc: Nodes, failed: Nodes, members: Nodes, node_id: 
     if their_proc == proc and their_failed == failed:
         return JoinResult(proc, failed, agrees=True, changed=False)
     nothing_new = their_proc <= proc and their_failed <= failed
+    too_many = max(len(proc | their_proc), len(failed | their_failed)) > NODES_MAX
     # A join of our own that says more than we know is not ours: believed, it could have us fail ourselves.
     nothing_new = nothing_new or join.system_from == node_id
-    if nothing_new or join.system_from in failed or len(proc | their_proc) > NODES_MAX:
+    if nothing_new or join.system_from in failed or too_many:
         return JoinResult(proc, failed, agrees=False, changed=False)
     merged_proc, merged_failed = proc | their_proc, failed
     if node_id in their_failed:

@@ -60,6 +60,12 @@ def test_a_stranger_with_other_failures_changes_nothing() -> None:
     )
 
 
+def test_not_too_many_can_have_failed() -> None:
+    failed = tuple(range(2, NODES_MAX + 2))
+    result = merge_join(join(2, (2,), (NODES_MAX + 3,)), S({1, 2}), S(failed[1:]) | {9999}, S({1, 2}), 1)
+    assert NODES_MAX + 3 not in result.failed
+
+
 def test_nobody_tells_us_in_our_own_name_that_we_have_failed() -> None:
     result = merge_join(join(1, (1, 2, 9), (1, 2)), S({1, 2}), S(), S({1, 2}), 1)
     assert result == (S({1, 2}), S(), False, False)
