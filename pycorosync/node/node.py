@@ -280,7 +280,7 @@ class Node:
         ):
             parts = stream.outgoing(client, message, size)
             if parts is not None:
-                self._packer.add(parts[0], parts[1])
+                self._outbox.add(*parts)  # longer than its request, it may have to wait after all
             return True
         request = service.REQUESTS.get(number)
         if request is None or not _REQUEST_HEADER_BYTES <= size <= len(message):

@@ -26,9 +26,10 @@ class Outbox:
     def send(self, head: Buffer, body: Buffer) -> None:
         """To the packer, or behind those that wait for room there."""
         self._counters.sent(int.from_bytes(head[:4], "little"))
-        self._add(head, body)
+        self.add(head, body)
 
-    def _add(self, head: Buffer, body: Buffer) -> None:
+    def add(self, head: Buffer, body: Buffer) -> None:
+        """The same for a message that is counted elsewhere."""
         if not self.overdue and self._packer.add(head, body, group=GROUP_SERVICES):
             return
         if len(self._overdue) >= OVERDUE_MAX:
@@ -60,4 +61,4 @@ class Outbox:
         """It is over."""
         held, self._after_sync = self._after_sync, deque()
         for head, body in held:
-            self._add(head, body)
+            self.add(head, body)

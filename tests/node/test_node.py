@@ -209,3 +209,19 @@ def test_no_line_is_logged_for_a_message(simulated: SimulatedNode) -> None:
         log.record_with(None)
     assert len(simulated.events[client]) >= 100
     assert lines == []
+
+
+def test_a_multicast_that_the_packer_does_not_take_after_all_is_not_lost(
+    simulated: SimulatedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is longer than the request for which there was room."""
+    client = _join(simulated, 7)
+    simulated.events[client].clear()
+    packer = simulated.node._packer
+    add, refusals = packer.add, [1, 1]
+    monkeypatch.setattr(
+        packer, "add", lambda *parts, **group: not refusals.pop() if refusals else add(*parts, **group)
+    )
+    simulated.request(client, CPG, _mcast(b"first"))
+    simulated.request(client, CPG, _mcast(b"second"))
+    assert [event[184:] for event in simulated.events[client]] == [b"first", b"second"]

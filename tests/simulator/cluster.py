@@ -121,6 +121,8 @@ class Cluster:
         return key
 
     def on_ready(self, daemon: Daemon) -> None:
+        if daemon.leave_by_ns is not None:
+            return  # it is about to end, and takes no client any more
         self.watchers[daemon.host.node_id] = QuorumWatcher(daemon, next(self._pids))
 
     def on_decision(self, daemon: Daemon, event: QuorumChanged) -> None:

@@ -35,7 +35,8 @@ from pycorosync.services.outputs import (
     StoreExpectedVotes,
 )
 from pycorosync.services.service import NodeView, SyncStart
-from pycorosync.types import NodeId
+from pycorosync.services.stream import Stream
+from pycorosync.types import ClientId, NodeId
 from tests.simulator.clients import Client, CpgClient
 from tests.simulator.network import IP_AND_UDP, MS, MTU, US, Datagram, Host, Inbox
 from tests.simulator.trace import Installed, NodeTrace, Ordered, Synchronized
@@ -62,6 +63,28 @@ class Counters:
         self.overload = 0
 
 
+class WatchedStream(Stream):
+    """Multicasts, and a note of those that are delivered."""
+
+    def __init__(self, traffic: Stream, trace: NodeTrace) -> None:
+        super().__init__(traffic.request, traffic.function)
+        self._traffic = traffic
+        self._trace = trace
+
+    def outgoing(self, client: ClientId, request: memoryview, size: int) -> tuple[bytes, memoryview] | None:
+        return self._traffic.outgoing(client, request, size)
+
+    def deliver(self, node_id: NodeId, message: memoryview) -> None:
+        function = self.function & 0xFFFF
+        self._trace.entries.append(Ordered(node_id, function, zlib.crc32(message), len(message)))
+        self._traffic.deliver(node_id, message)
+        self.events += self._traffic.events
+        self._traffic.events.clear()
+
+    def take_counts(self) -> tuple[int, int]:
+        return self._traffic.take_counts()
+
+
 class WatchedCpg(CpgService):
     """The process groups, and a note of what reaches them."""
 
@@ -69,6 +92,8 @@ class WatchedCpg(CpgService):
         super().__init__(view, NoSharedBuffers())
         self._host = host
         self._trace = trace
+        # Multicasts do not pass through on_delivery.
+        self.stream = WatchedStream(self._traffic, trace)
 
     def sync_init(self, start: SyncStart, now_ns: int) -> None:
         cluster = self._host.cluster
