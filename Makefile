@@ -38,7 +38,7 @@ check: $(VENV)/installed  ## format, lint, types, unit tests: no root, under two
 	@echo "== format"; $(BIN)/ruff format --check .
 	@echo "== lint"; $(BIN)/ruff check .
 	@echo "== types"; $(BIN)/mypy
-	@echo "== unit tests"; $(RUN) -m pytest -q
+	@echo "== unit tests"; $(RUN) -m pytest -q -n auto
 
 format: $(VENV)/installed  ## let ruff format and mend
 	$(BIN)/ruff format .
