@@ -23,8 +23,8 @@ class MessageCounters:
     @staticmethod
     def announce(cmap: Store, service: Service) -> None:
         """The keys of a new service."""
-        for function in service.DELIVERIES:
-            for direction in ("tx", "rx"):
+        for function, delivery in service.DELIVERIES.items():
+            for direction in ("tx", "rx") if delivery.counted else ():
                 cmap.set_u64(f"runtime.services.{service.NAME}.{function}.{direction}", 0)
 
     def sent(self, number: int) -> None:
@@ -51,6 +51,7 @@ class MessageCounters:
 def _bump(
     cmap: Store, services: Mapping[ServiceId, Service], number: int, direction: str, count: int
 ) -> None:
-    if count:
-        name = services[number >> 16].NAME
-        cmap.bump(f"runtime.services.{name}.{number & 0xFFFF}.{direction}", count)
+    service = services[number >> 16]
+    key = f"runtime.services.{service.NAME}.{number & 0xFFFF}.{direction}"
+    if count and key in cmap:
+        cmap.bump(key, count)

@@ -112,6 +112,7 @@ class Delivery(NamedTuple):
 
     handle: Callable[..., None]  # (service, node_id, record, message, order, now_ns)
     layout: Fixed  # the head, with the 16 byte request header
+    counted: bool = True  # has keys runtime.services.*; corosync 3.1.7 has none for messages of newer ones
 
 
 class Service:

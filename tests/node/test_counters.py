@@ -5,6 +5,7 @@ from pycorosync.node.counters import MessageCounters
 from pycorosync.services.cpg.service import CpgService
 from pycorosync.services.service import NodeView
 from pycorosync.services.stream import Stream
+from tests.nodes import SimulatedNode
 from tests.services.cpg.cluster import NoNetwork
 
 
@@ -24,3 +25,12 @@ def test_counters_are_added_to_the_keys_once() -> None:
         counters.publish(cmap, {2: service})
     values = [cmap.value(f"runtime.services.cpg.{key}") for key in ("0.tx", "0.rx", "3.tx", "3.rx")]
     assert values == [2, 1, 5, 7]
+
+
+def test_messages_of_newer_releases_have_no_keys() -> None:
+    simulated = SimulatedNode()
+    keys = simulated.node.view.cmap.keys("runtime.services.votequorum.")
+    assert "runtime.services.votequorum.3.tx" in keys
+    assert "runtime.services.votequorum.4.tx" not in keys
+    simulated.node._counters.sent(5 << 16 | 4)
+    simulated.node.publish_counters()

@@ -558,5 +558,5 @@ class VotequorumService(Service):
         Function.RECONFIGURE: Delivery(_reconfigure, RECONFIGURE),
         Function.DEVICE_REGISTRATION: Delivery(device.registration_delivered, DEVICE_REGISTRATION),
         Function.DEVICE_RENAME: Delivery(device.rename_delivered, DEVICE_RENAME),
-        Function.EXTRA_INFO: Delivery(extra_info.delivered, EXTRA_INFO),
+        Function.EXTRA_INFO: Delivery(extra_info.delivered, EXTRA_INFO, counted=False),
     }
