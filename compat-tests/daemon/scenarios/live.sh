@@ -30,7 +30,8 @@ corosync-cmapctl -s runtime.force_gather str yes
 patiently grep -q "entering OPERATIONAL" $LOG
 grep -o 'entering OPERATIONAL state' $LOG
 say corosync-cfgtool -R
-patiently grep -q reload $LOG
+# The reload is over when the key that the file does not have is gone.
+patiently sh -c '! corosync-cmapctl -g logging.debug >/dev/null 2>&1'
 say corosync-cmapctl -g logging.debug
 say corosync-cmapctl -g logging.timestamp
 say corosync-cmapctl -s logging.logfile str $LOG.other
