@@ -149,22 +149,20 @@ class RingBuffer:
 
     def has_much_room(self) -> bool:
         """Whether a quarter of the ring is free: worth waking up for, if there is more to write."""
+        return self._free_words() << 2 >= self._word_count
+
+    def _free_words(self) -> int:
         free: int = self._indices[READ_INDEX] - self._index
-        if free <= 0:
-            free += self._word_count
-        return free << 2 >= self._word_count
+        # The reader is behind us, or (equal) has taken everything. A nonsensical index of the reader's makes
+        # this too large or negative, and hurts nobody but the reader.
+        return free if free > 0 else free + self._word_count
 
     def write(self, head: Buffer, body: Buffer) -> bool:
         """Append head and body as one chunk; False when there is no room for it now."""
         head_bytes = len(head)
         size = head_bytes + len(body)
         index = self._index
-        free: int = self._indices[READ_INDEX] - index
-        if free <= 0:
-            # The reader is behind us, or (equal) has taken everything. A nonsensical index of the reader's
-            # makes this too large or negative, and hurts nobody but the reader.
-            free += self._word_count
-        if (free - 1) << 2 < size + MARGIN_BYTES or size > self._limit:
+        if (self._free_words() - 1) << 2 < size + MARGIN_BYTES or size > self._limit:
             return False
         # The chunk counts once the semaphore is posted; libqb's mark for one that is being written tells
         # nobody anything.

@@ -78,7 +78,7 @@ class CpgService(Service):
             self.outputs.append(Multicast(*parts))
 
     def _on_mcast(self, node_id: NodeId, head: Any, message: memoryview, order: str, now_ns: int) -> None:
-        """One in the other byte order, or behind others of a service that is being tested."""
+        """One in the other byte order: `stream` takes those in ours."""
         traffic = self._traffic
         name = group_name(head.group_length, head.group_value)
         traffic.deliver_as(node_id, name, head.pid, head.message_bytes, message)
