@@ -38,10 +38,13 @@ _HANDSHAKES_MAX = 256
 _REQUESTS_PER_TURN = 128
 _REQUEST_BYTES_PER_TURN = 1 << 20
 _WAKE_UP_BYTES = 4096
-# A client with more events waiting than this gets its turn only now and then: after 1 ns for every 8 of those
-# bytes, which is 2 ms at first and 34 ms shortly before the connection's limit.
-_BACKLOG_FREE_BYTES = 16 * 1024 * 1024
+# A client with more events waiting than this gets its turn only when it has read some, or now and then: after
+# 1 ms, or 1 ns for every 8 of those bytes, which is 34 ms shortly before the connection's limit.
+_BACKLOG_FREE_BYTES = 1024 * 1024
+_BACKLOG_WAIT_NS = 1_000_000
 _BACKLOG_BYTES_PER_NS = 8
+# Beyond this a connection's end gives memory back to the system.
+_BACKLOG_LARGE_BYTES = 16 * 1024 * 1024
 # One byte announces one event; a socket takes only a few hundred before it is full.
 _ANNOUNCEMENTS = bytes(4096)
 # File descriptors kept free for ourselves: log file, state files, reload.
@@ -300,7 +303,8 @@ class ClientServer:
         if number in self._slowed:
             return
         if backlog_bytes > _BACKLOG_FREE_BYTES:
-            self._slowed[number] = now_ns + backlog_bytes // _BACKLOG_BYTES_PER_NS
+            wait_ns = max(backlog_bytes // _BACKLOG_BYTES_PER_NS, _BACKLOG_WAIT_NS)
+            self._slowed[number] = now_ns + wait_ns
         else:
             self._take_requests(client, now_ns)
 
@@ -442,6 +446,8 @@ class ClientServer:
         if connection.queueing:
             connection.flush()
             done = self._announce(client)
+            if connection.backlog_bytes <= _BACKLOG_FREE_BYTES and self._slowed.pop(client.info.client, 0):
+                self._unread.add(client.info.client)
         waiting = connection.queueing or not done
         if waiting != client.watching_room:
             client.watching_room = waiting
@@ -472,7 +478,7 @@ class ClientServer:
         if self._clients.pop(client.info.client, None) is None:
             return
         self._closed_total += 1
-        if client.connection.backlog_bytes > _BACKLOG_FREE_BYTES:
+        if client.connection.backlog_bytes > _BACKLOG_LARGE_BYTES:
             client.connection.drop_events()
             give_back_heap()
         self._release(client)
