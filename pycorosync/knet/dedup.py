@@ -8,10 +8,11 @@ from typing import Final
 
 WINDOW_SIZE: Final = 4096
 SEQ_MASK: Final = 0xFFFF
+HALF_WAY: Final = 0x8000
 
 
 def behind(newest: int, seq: int) -> int:
-    """How far `seq` is behind `newest`; 0x8000 and more means ahead."""
+    """How far `seq` is behind `newest`; HALF_WAY and more means ahead."""
     return (newest - seq) & SEQ_MASK
 
 
@@ -74,21 +75,30 @@ class RestartDetector:
     Pings come on each link, so only the first with a new number counts. A ping by the clock with number 0
     comes from a process that has sent no data yet. A ping by number (each 8191 messages) to somebody who
     got no data since the last one tells that the numbers have moved on meanwhile, perhaps all the way
-    round.
+    round. Numbers that go back on one and the same link begin anew, too.
+
+    Compatibility: libknet does not look at numbers that go back. Who has missed a peer's pings with number 0
+    drops its messages as duplicates until it has sent as many as before.
     """
 
-    __slots__ = ("_timed", "_untimed", "got_data")
+    __slots__ = ("_by_link", "_timed", "_untimed", "got_data")
 
     def __init__(self) -> None:
         self._timed = 0
         self._untimed = 0
+        self._by_link: dict[int, int] = {}
         self.got_data = False  # set by whoever accepts data
 
-    def is_restart(self, seq: int, *, timed: bool) -> bool:
+    def is_restart(self, seq: int, link: int, *, timed: bool) -> bool:
         """Whether this ping means that everything known about the peer's numbers is to be forgotten."""
+        before = self._by_link.get(link, seq)
+        self._by_link[link] = seq
         if timed:
             changed, self._timed = seq != self._timed, seq
-            return changed and seq == 0
+            begins_anew = changed and (seq == 0 or 0 < behind(before, seq) < HALF_WAY)
+            if begins_anew:
+                self._by_link = {link: seq}  # once for all links
+            return begins_anew
         if seq == self._untimed:
             return False
         self._untimed = seq

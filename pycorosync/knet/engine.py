@@ -418,7 +418,7 @@ class Knet:
         link.stats.rx_ping_bytes += len(packet)
         peer = self._peers[link.node_id]
         ping = PING.decode(packet, order=">")
-        if peer.restarts.is_restart(ping.seq, timed=bool(ping.timed)):
+        if peer.restarts.is_restart(ping.seq, link.number, timed=bool(ping.timed)):
             peer.forget_messages(ping.seq)
         elif not ping.timed and ping.seq:
             peer.window.admits(ping.seq)

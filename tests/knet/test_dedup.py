@@ -127,20 +127,39 @@ def test_reset() -> None:
 
 def test_a_timed_ping_with_number_zero_is_a_restart_once() -> None:
     restarts = RestartDetector()
-    assert not restarts.is_restart(0, timed=True), "nothing was known before"
-    assert not restarts.is_restart(500, timed=True)
-    assert restarts.is_restart(0, timed=True)
-    assert not restarts.is_restart(0, timed=True), "the same ping on another link"
-    assert not restarts.is_restart(7, timed=True)
-    assert restarts.is_restart(0, timed=True)
+    assert not restarts.is_restart(0, 0, timed=True), "nothing was known before"
+    assert not restarts.is_restart(500, 0, timed=True)
+    assert restarts.is_restart(0, 0, timed=True)
+    assert not restarts.is_restart(0, 0, timed=True), "the same ping on another link"
+    assert not restarts.is_restart(7, 0, timed=True)
+    assert restarts.is_restart(0, 0, timed=True)
 
 
 def test_an_untimed_ping_without_data_before_it_is_taken_for_one() -> None:
     restarts = RestartDetector()
     restarts.got_data = True
-    assert not restarts.is_restart(8191, timed=False)
+    assert not restarts.is_restart(8191, 0, timed=False)
     assert not restarts.got_data
-    assert not restarts.is_restart(8191, timed=False), "the same ping on another link"
-    assert restarts.is_restart(16382, timed=False)
+    assert not restarts.is_restart(8191, 0, timed=False), "the same ping on another link"
+    assert restarts.is_restart(16382, 0, timed=False)
     restarts.got_data = True
-    assert not restarts.is_restart(24573, timed=False)
+    assert not restarts.is_restart(24573, 0, timed=False)
+
+
+def test_a_number_that_goes_back_on_its_link_is_a_restart() -> None:
+    restarts = RestartDetector()
+    assert not restarts.is_restart(60_000, 0, timed=True), "the first one that is heard"
+    assert not restarts.is_restart(300, 0, timed=True), "it has gone round"
+    assert not restarts.is_restart(290, 1, timed=True), "another link may be slower"
+    assert restarts.is_restart(5, 0, timed=True)
+    assert not restarts.is_restart(6, 1, timed=True), "on the other link the same restart is no second one"
+    assert not restarts.is_restart(8, 1, timed=True)
+    assert restarts.is_restart(7, 1, timed=True)
+
+
+def test_pings_by_number_keep_a_busy_link_from_looking_restarted() -> None:
+    restarts = RestartDetector()
+    for number in (30_000, 38_191, 46_382, 54_573, 62_764):
+        restarts.got_data = True
+        assert not restarts.is_restart(number, 0, timed=False)
+    assert not restarts.is_restart(5_000, 0, timed=True)

@@ -209,7 +209,8 @@ class Chaos:
             host.slowness = 1
             host.fuse = None
             host.resume()
-            host.start()
+        cluster.await_departures()
+        cluster.start()
 
     # --- whom
 
@@ -429,6 +430,8 @@ class Chaos:
         cluster = self.cluster
         ready = [node_id for node_id in cluster.alive if cluster.daemon(node_id).ready]
         if len(ready) < len(cluster.hosts) or not cluster.formed(*ready) or ready != cluster.alive:
+            return
+        if any(host.is_leaving for host in cluster.hosts.values()):
             return
         setup = cluster.setup
         if self.rng.random() < 0.5:

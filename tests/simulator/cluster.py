@@ -121,7 +121,7 @@ class Cluster:
         return key
 
     def on_ready(self, daemon: Daemon) -> None:
-        if daemon.leave_by_ns is not None:
+        if daemon.host.is_leaving:
             return  # it is about to end, and takes no client any more
         self.watchers[daemon.host.node_id] = QuorumWatcher(daemon, next(self._pids))
 
@@ -149,6 +149,11 @@ class Cluster:
     def start(self, *node_ids: NodeId) -> None:
         for node_id in node_ids or tuple(self.hosts):
             self.hosts[node_id].start()
+
+    def await_departures(self) -> None:
+        """Whoever was stopped may say what it has to say."""
+        hosts = self.hosts.values()
+        self.run_until(lambda: not any(host.is_leaving for host in hosts), 5_000, "departures")
 
     def client(self, node_id: NodeId, group: bytes = GROUPS[0]) -> CpgClient:
         """A new member of a group. Raises ConnectionRefusedError before the daemon is ready."""

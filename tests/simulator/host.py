@@ -402,6 +402,11 @@ class SimulatedHost:
         assert seq > self.stored_ring_seq, f"node {self.node_id} stores {seq} after {self.stored_ring_seq}"
         self.stored_ring_seq = seq
 
+    @property
+    def is_leaving(self) -> bool:
+        """Whether its daemon has been stopped, and still has something to say."""
+        return self.daemon is not None and self.daemon.leave_by_ns is not None
+
     def crash(self) -> None:
         """Its daemon is gone at once; whatever it was about to send is not sent."""
         if self.daemon is None:
@@ -424,7 +429,7 @@ class SimulatedHost:
     def stop(self, *, leave: bool = True) -> None:
         """An orderly end, as by SIGTERM."""
         daemon = self.daemon
-        if daemon is None or daemon.leave_by_ns is not None:
+        if daemon is None or self.is_leaving:
             return
         if not leave:
             self.crash()

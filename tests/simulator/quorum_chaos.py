@@ -228,7 +228,7 @@ class QuorumLife:
         if self.judge is not None:
             self.judge.present = True
         self.stage.split([])
-        cluster.run_until(lambda: not any(map(self._is_leaving, cluster.hosts)), 5_000, "to leave")
+        cluster.await_departures()
         for node_id in self.configuration.nodes:
             self._start_one(node_id)
         total = sum(self.configuration.votes.get(node, 1) for node in self.configuration.nodes)
@@ -236,10 +236,6 @@ class QuorumLife:
         if expected > total and (expected // 2 + 1 > total or "wait_for_all" in self.configuration.quorum):
             return  # the file expects more than there are
         cluster.run_until(self._all_quorate, PEACE_MS, "everyone quorate")
-
-    def _is_leaving(self, node_id: NodeId) -> bool:
-        daemon = self.stage.cluster.hosts[node_id].daemon
-        return daemon is not None and daemon.leave_by_ns is not None
 
     def _all_quorate(self) -> bool:
         cluster = self.stage.cluster
