@@ -16,11 +16,11 @@ COMPILED = [
     *("ipc/connection", "ipc/ringbuffer"),
     *("services/stream", "services/cpg/traffic"),
     *("totem/messages", "totem/packing", "totem/recovery", "totem/ring", "totem/sequence", "totem/timers"),
-    *("totem/token", "totem/transitions", "totem/window"),
-    *("knet/dedup", "knet/engine", "knet/fragments", "knet/link", "knet/peer", "knet/receiver"),
-    *("knet/sender", "knet/target"),
+    *("totem/stats", "totem/token", "totem/transitions", "totem/window"),
+    *("knet/dedup", "knet/engine", "knet/fragments", "knet/link", "knet/outputs", "knet/peer"),
+    *("knet/receiver", "knet/sender", "knet/target"),
     *("node/counters", "node/knet_network", "node/node", "node/outbox"),
-    *("daemon/client_server", "daemon/loop", "daemon/shell"),
+    *("daemon/client_server", "daemon/loop", "daemon/shell", "daemon/udp"),
 ]
 WANTED = os.environ.get("PYCOROSYNC_COMPILE", "auto")
 

@@ -10,7 +10,7 @@ import errno
 import select
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from pycorosync.daemon.loop import READ, Loop
@@ -37,6 +37,8 @@ _IP_FREEBIND, _IPV6_FREEBIND = 15, 78
 _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE = 10, 23, 3
 _SOL_UDP, _UDP_SEGMENT, _UDP_GRO = 17, 103, 104
 _ORIGIN_LOCAL = 1
+# Plain numbers: an operation on IntFlag takes longer than the system call.
+_TRUNCATED, _ERROR_QUEUE = int(socket.MSG_TRUNC), int(socket.MSG_ERRQUEUE)
 _ERROR_MESSAGES = ((socket.IPPROTO_IP, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR))
 
 _Control = tuple[int, int, bytes]
@@ -167,10 +169,14 @@ class LinkSockets:
                 return
             except OSError:
                 continue  # an ICMP error, which the error queue tells in full
-            if flags & socket.MSG_TRUNC:
+            if flags & _TRUNCATED:
+                continue
+            address = source if len(source) == 2 else source[:2]
+            if not ancillary:
+                on_datagram(number, address, data, now_ns)
                 continue
             for datagram in _split(data, ancillary):
-                on_datagram(number, source[:2], datagram, now_ns)
+                on_datagram(number, address, datagram, now_ns)
 
     def _read_errors(self, link: LinkSocket, near: socket.socket) -> int:
         """Tell the node what the network says of datagrams that we have sent; the MTU that our own kernel
@@ -179,7 +185,7 @@ class LinkSockets:
         kernel_mtu = 0
         for _ in range(_RECEIVES_PER_WAKE_UP):
             try:
-                _, ancillary, _, destination = near.recvmsg(0, 512, socket.MSG_ERRQUEUE)
+                _, ancillary, _, destination = near.recvmsg(0, 512, _ERROR_QUEUE)
             except OSError:
                 break
             for level, kind, data in ancillary:
@@ -261,13 +267,12 @@ def _send(near: socket.socket, buffers: list[Buffer], control: list[_Control], t
     return errno.EAGAIN
 
 
-def _split(data: bytes, ancillary: list[_Control]) -> Iterator[bytes | memoryview]:
+def _split(data: bytes, ancillary: list[_Control]) -> list[bytes | memoryview]:
     """The datagrams that the kernel has joined."""
     for level, kind, value in ancillary:
         if (level, kind) == (_SOL_UDP, _UDP_GRO) and len(value) >= _GRO_SIZE.size:
             size = _GRO_SIZE.unpack_from(value)[0]
             if 0 < size < len(data):
                 view = memoryview(data)
-                yield from (view[at : at + size] for at in range(0, len(data), size))
-                return
-    yield data
+                return [view[at : at + size] for at in range(0, len(data), size)]
+    return [data]

@@ -18,14 +18,13 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from pycorosync.cmap.stats import StatsMap
-from pycorosync.cmap.store import Change, TrackEvent
 from pycorosync.config.model import Configuration, TotemConfig
 from pycorosync.cs_error import CsError
 from pycorosync.errors import MalformedMessage
 from pycorosync.knet.crypto import Entropy
 from pycorosync.knet.outputs import Address, Kind, Received, SendDatagram, SendDatagrams
 from pycorosync.log import subsystem
-from pycorosync.node import credentials, members
+from pycorosync.node import controls, credentials, members
 from pycorosync.node.assembly import build_network, build_store, ring_config
 from pycorosync.node.counters import MessageCounters
 from pycorosync.node.network import frame_payload_bytes
@@ -73,7 +72,6 @@ TOTEM = subsystem("TOTEM")
 
 CMAP_ID: ServiceId = 0
 VOTEQUORUM_ID: ServiceId = 5
-_SET = TrackEvent.ADD | TrackEvent.MODIFY
 
 # Own frames handled in one run before clients get their turn again: bounds a wake-up, not the throughput.
 _LOOPBACKS_PER_RUN = 64
@@ -122,6 +120,7 @@ class Node:
         self._counters = MessageCounters()
         self._outbox = Outbox(packer, self._counters)
         self._timed: list[Service] = []  # those that have timers at all
+        self._services_due_ns: int | None = 0  # as next_deadline last saw it
         self._flow_levels: dict[ServiceId, int] = {}
         self._flow_reasons = (False, False, 0)  # for which these were set
         self._gather_requested = False
@@ -179,22 +178,10 @@ class Node:
             self._collect(cfg, now_ns)
 
     def publish_controls(self) -> None:
-        """Keys through which an operator asks for something: see cmap_keys(7)."""
-        cmap = self.view.cmap
-        for name in ("dump_flight_data", "dump_state"):
-            cmap.set_str(f"runtime.blackbox.{name}", "no")
-        cmap.track("runtime.blackbox.dump_flight_data", _SET | TrackEvent.DELETE, self._on_dump_requested)
-        cmap.set_str("runtime.force_gather", "no")
-        cmap.track("runtime.force_gather", _SET, self._on_gather_requested)
+        """Keys through which an operator asks for something."""
+        controls.publish(self.view.cmap, lambda: self.outputs.append(DumpFlightData()), self._request_gather)
 
-    def _on_dump_requested(self, _change: Change) -> None:
-        self.outputs.append(DumpFlightData())
-
-    def _on_gather_requested(self, change: Change) -> None:
-        if change.new is None or change.new.value == "no":
-            return
-        self.view.cmap.set_str("runtime.force_gather", "no")
-        LOG.error("Forcing into GATHER state")
+    def _request_gather(self) -> None:
         self._gather_requested = True
 
     def start(self, now_ns: int) -> None:
@@ -340,18 +327,17 @@ class Node:
         """When run() is wanted next; 0 stands for at once."""
         if self._loopback:
             return 0
-        deadlines = [self._ring.next_deadline(), self._network.next_deadline()]
-        deadlines += [service.next_deadline() for service in self._timed]
-        return min([deadline for deadline in deadlines if deadline is not None], default=None)
+        services = [service.next_deadline() for service in self._timed]
+        self._services_due_ns = min([due for due in services if due is not None], default=None)
+        deadlines = (self._services_due_ns, self._ring.next_deadline(), self._network.next_deadline())
+        return min([due for due in deadlines if due is not None], default=None)
 
     def run(self, now_ns: int) -> None:
         """Do all that is due: timers, our own frames, messages that wait for the token."""
         self._now_ns = now_ns
-        for service in self._timed:
-            deadline = service.next_deadline()
-            if deadline is not None and deadline <= now_ns:
-                service.on_timer(now_ns)
-                self._collect(service, now_ns)
+        deadline = self._services_due_ns
+        if deadline is not None and deadline <= now_ns:
+            self._run_services(now_ns)
         deadline = self._network.next_deadline()
         if deadline is not None and deadline <= now_ns:
             self._network.on_timer(now_ns)
@@ -381,6 +367,13 @@ class Node:
         for service in self.services.values():
             # Trackers of the map speak up whoever changed it.
             if service.outputs:
+                self._collect(service, now_ns)
+
+    def _run_services(self, now_ns: int) -> None:
+        for service in self._timed:
+            deadline = service.next_deadline()
+            if deadline is not None and deadline <= now_ns:
+                service.on_timer(now_ns)
                 self._collect(service, now_ns)
 
     # --- the network

@@ -47,6 +47,7 @@ TOO_BIG: Final = -1
 _PACKET_HEADER = struct.Struct("=hhBBH")  # version, type, fragmented, continuation, count
 _PACKET_HEADER_SIZE: Final = 8
 _FRAME_HEAD_ROOM: Final = bytes(MCAST.size)
+SMALLEST_SHARE: Final = 32  # of a packet: less is not used for the beginning of a message
 _LARGE: Final = 16384  # from here on copying costs more than a packet of one's own
 _PARTS_MAX: Final = 4096  # fragments of one message: no honest sender needs more than 800
 
@@ -224,7 +225,7 @@ class Packer:
             return False
         limit = self._payload_size
         left, largest = limit - lane.used - 2, limit - _PACKET_HEADER_SIZE - 2
-        if lane.parts and (left < limit // 32 or (left < size <= largest and size >= _LARGE)):
+        if lane.parts and (left < limit // SMALLEST_SHARE or (left < size <= largest and size >= _LARGE)):
             # Neither a few bytes nor a packet that is filled anyway are worth a fragment, which receivers
             # would have to put together.
             self._close(lane, 0)

@@ -156,7 +156,9 @@ class Chaos:
             self._make_peace()
             self.healed_in_ms = cluster.form()
             cluster.quiesce()
+            # Links that came up late may have broken the ring once more.
             cluster.form()
+            cluster.run(1000)
             check(cluster)
 
     def _boot(self) -> None:

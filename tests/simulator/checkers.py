@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from pycorosync.client.cpg import Change, Member
 from pycorosync.services.cpg.messages import FRAGMENT_MAX, Reason
+from pycorosync.totem.packing import SMALLEST_SHARE
 from pycorosync.types import NodeId
 from tests.simulator.cluster import Cluster
 from tests.simulator.host import Daemon
@@ -115,7 +116,7 @@ def check_same_set(cluster: Cluster, traces: Iterable[NodeTrace]) -> None:
 
     But for a message in fragments that had begun before one of them came: of each sender, the first.
     """
-    small = 1000 if cluster.setup.transport != "knet" else 16_000
+    small = (65_446 if cluster.setup.transport == "knet" else 1410) // SMALLEST_SHARE  # of a packet's payload
     seen: dict[object, tuple[NodeId, tuple[RingKey, ...], list[Ordered]]] = {}
     for trace in traces:
         path: list[RingKey] = []

@@ -16,7 +16,7 @@ from pycorosync.services.cpg.messages import FRAGMENT_MAX, CpgRequest, CpgRespon
 from pycorosync.services.quorum import messages as quorum
 from pycorosync.services.service import RESPONSE_HEADER, ClientInfo
 from tests.simulator.network import MS
-from tests.simulator.trace import ClientTrace, Delivered, Ring, RingKey, Sent
+from tests.simulator.trace import ClientTrace, Delivered, Ring, Sent
 
 if TYPE_CHECKING:
     from tests.simulator.host import Daemon
@@ -271,7 +271,7 @@ class CpgClient(Client):
         else:
             assert kind == CpgResponse.TOTEM_CONFCHG
             ring = _ring_change(payload)
-            key = RingKey(ring.ring_id, self.daemon.host.cluster.wipes_of(ring.ring_id))
+            key = self.daemon.host.cluster.ring_key(ring.ring_id)
             self.trace.entries.append(Ring(key, ring.members))
 
     def _on_message(self, message: Message) -> None:

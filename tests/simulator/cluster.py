@@ -10,6 +10,7 @@ from typing import Any
 
 from pycorosync.client.quorum import QuorumChanged
 from pycorosync.services.service import SyncStart
+from pycorosync.totem.states import State
 from pycorosync.types import NodeId, RingId
 from tests.simulator.aim import Aim, Hole, Marksman
 from tests.simulator.clients import CpgClient, QuorumWatcher, Reloader
@@ -76,6 +77,7 @@ class Cluster:
         )
         self.hosts: dict[NodeId, SimulatedHost] = {}
         self.rings: dict[RingKey, tuple[NodeId, ...]] = {}
+        self._names: dict[RingId, RingKey] = {}
         self.clients: list[ClientTrace] = []  # of all cpg clients that ever were
         self.cpg_clients: list[CpgClient] = []
         self.watchers: dict[NodeId, QuorumWatcher] = {}
@@ -102,15 +104,21 @@ class Cluster:
     def _is_alive(self, node_id: NodeId) -> bool:
         return self.hosts[node_id].daemon is not None
 
-    def wipes_of(self, ring_id: RingId) -> int:
-        host = self.hosts.get(ring_id.representative)
-        return host.wipes if host else 0
-
     def ring_key(self, ring_id: RingId) -> RingKey:
-        return RingKey(ring_id, self.wipes_of(ring_id))
+        """The ring of this id that was named last, whatever its representative has lost since."""
+        if ring_id not in self._names:
+            self.name_ring(ring_id)
+        return self._names[ring_id]
+
+    def name_ring(self, ring_id: RingId) -> None:
+        """Its representative has stored the id, or has it without having stored it."""
+        host = self.hosts.get(ring_id.representative)
+        self._names[ring_id] = RingKey(ring_id, host.forgets if host else 0)
 
     def on_ring(self, host: SimulatedHost, start: SyncStart) -> RingKey:
         """A ring's name determines its members, everywhere and for ever."""
+        if host.node_id == start.ring_id.representative:
+            self.name_ring(start.ring_id)
         key = self.ring_key(start.ring_id)
         if key not in self.rings:
             self.on_new_ring()
@@ -255,7 +263,7 @@ class Cluster:
             daemon = self.hosts[node_id].daemon
             if daemon is None or daemon.node.view.synchronizing:
                 return False
-            if daemon.node.view.members != node_ids:
+            if daemon.node.view.members != node_ids or daemon.node._ring.state is not State.OPERATIONAL:
                 return False
             rings.add(daemon.node.view.ring_id)
         return len(rings) == 1

@@ -319,7 +319,7 @@ class SimulatedHost:
         self.text = cluster.text  # of corosync.conf
         self.key = KEY  # in authkey
         self.lives = 0
-        self.wipes = 0
+        self.forgets = 0  # how often it has lost numbers of rings that it had
         self.paused = False
         self.slowness = 1  # how many times longer everything takes
         self.fuse: int | None = None  # crash before so many more outputs have been carried out
@@ -401,6 +401,8 @@ class SimulatedHost:
     def save_ring_seq(self, seq: int) -> None:
         assert seq > self.stored_ring_seq, f"node {self.node_id} stores {seq} after {self.stored_ring_seq}"
         self.stored_ring_seq = seq
+        if self.daemon is not None and self.daemon.node._ring.ring_id.representative == self.node_id:
+            self.cluster.name_ring(self.daemon.node._ring.ring_id)
 
     @property
     def is_leaving(self) -> bool:
@@ -412,6 +414,8 @@ class SimulatedHost:
         if self.daemon is None:
             return
         self.cluster.log.add(f"crash of node {self.node_id}")
+        if self.daemon.node._ring.ring_id.seq > self.stored_ring_seq + 1:
+            self.forgets += 1  # it had a ring that it has not stored: nobody has heard of it
         self.daemon.alive = False
         self.daemon.clients.clear()
         self.daemon = self.wake_ns = self.fuse = None
@@ -450,7 +454,7 @@ class SimulatedHost:
     def wipe(self) -> None:
         """Lose the state directory."""
         self.stored_ring_seq = self.stored_votes = 0
-        self.wipes += 1
+        self.forgets += 1
 
     def pause(self) -> None:
         if self.daemon is not None and not self.paused:

@@ -18,7 +18,7 @@ class RingKey(NamedTuple):
     """A ring's name. Only while its representative keeps its state directory is the RingId itself unique."""
 
     ring_id: RingId
-    wipes: int
+    forgets: int  # of the representative's until then
 
 
 class Installed(NamedTuple):

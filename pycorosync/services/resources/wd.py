@@ -273,6 +273,8 @@ class WdService(Service):
     # --- time
 
     def next_deadline(self) -> int | None:
+        if not self._resources:
+            return self._tickle_timer.next_deadline()
         timers = [self._tickle_timer, *(resource.timer for resource in self._resources.values())]
         deadlines = [timer.next_deadline() for timer in timers]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
