@@ -18,8 +18,8 @@ COMPILED = [
     *("totem/messages", "totem/packing", "totem/recovery", "totem/ring", "totem/sequence", "totem/timers"),
     *("totem/stats", "totem/token", "totem/transitions", "totem/window"),
     *("knet/dedup", "knet/engine", "knet/fragments", "knet/link", "knet/outputs", "knet/peer"),
-    *("knet/receiver", "knet/sender", "knet/target"),
-    *("node/counters", "node/knet_network", "node/node", "node/outbox"),
+    *("knet/pmtud", "knet/receiver", "knet/sender", "knet/target"),
+    *("node/counters", "node/deliveries", "node/knet_network", "node/node", "node/outbox"),
     *("daemon/client_server", "daemon/loop", "daemon/shell", "daemon/udp"),
 ]
 WANTED = os.environ.get("PYCOROSYNC_COMPILE", "auto")

@@ -359,7 +359,9 @@ class ClientServer:
 
     def next_deadline(self) -> int | None:
         """When read_pending is wanted next; 0 stands for at once."""
-        return 0 if self.has_pending else min(self._slowed.values(), default=None)
+        if self.has_pending:
+            return 0
+        return min(self._slowed.values()) if self._slowed else None
 
     # --- outputs of the node
 

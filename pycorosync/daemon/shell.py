@@ -73,7 +73,10 @@ class Shell:
             use_sockets=node.view.cmap.get_str("system.qb_ipc_type") == "socket",
         )
         self._links = LinkSockets(
-            self._loop, node, probes_mtu=node.view.transport.name == Transport.KNET.value
+            self._loop,
+            node,
+            self._carry_out,
+            probes_mtu=node.view.transport.name == Transport.KNET.value,
         )
         self._pauses = PauseDetector(lambda: node.view.cmap.get_int("runtime.config.totem.token"))
         self._stats = StatsMap()

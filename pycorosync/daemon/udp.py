@@ -122,8 +122,12 @@ class LinkSocket:
 class LinkSockets:
     """All links' sockets. What they bring goes to the node."""
 
-    def __init__(self, loop: Loop, node: Node, *, probes_mtu: bool) -> None:
-        """`probes_mtu`: packets must not be fragmented on the way, because knet finds out what fits."""
+    def __init__(self, loop: Loop, node: Node, carry_out: Callable[[int], None], *, probes_mtu: bool) -> None:
+        """`carry_out(now_ns)`: the node has outputs, which others wait for.
+
+        `probes_mtu`: packets must not be fragmented on the way, because knet finds out what fits.
+        """
+        self._carry_out = carry_out
         self._loop = loop
         self._node = node
         self._probes_mtu = probes_mtu
@@ -160,7 +164,7 @@ class LinkSockets:
     def _on_events(self, link: LinkSocket, near: socket.socket, events: int, now_ns: int) -> None:
         if events & select.EPOLLERR:
             self._read_errors(link, near)
-        on_datagram = self._node.on_datagram
+        node = self._node
         number = link.binding.link
         for _ in range(_RECEIVES_PER_WAKE_UP):
             try:
@@ -172,11 +176,10 @@ class LinkSockets:
             if flags & _TRUNCATED:
                 continue
             address = source if len(source) == 2 else source[:2]
-            if not ancillary:
-                on_datagram(number, address, data, now_ns)
-                continue
-            for datagram in _split(data, ancillary):
-                on_datagram(number, address, datagram, now_ns)
+            for datagram in _split(data, ancillary) if ancillary else (data,):
+                node.on_datagram(number, address, datagram, now_ns)
+                if node.outputs:
+                    self._carry_out(now_ns)
 
     def _read_errors(self, link: LinkSocket, near: socket.socket) -> int:
         """Tell the node what the network says of datagrams that we have sent; the MTU that our own kernel

@@ -20,13 +20,13 @@ from typing import Any, Protocol
 from pycorosync.cmap.stats import StatsMap
 from pycorosync.config.model import Configuration, TotemConfig
 from pycorosync.cs_error import CsError
-from pycorosync.errors import MalformedMessage
 from pycorosync.knet.crypto import Entropy
 from pycorosync.knet.outputs import Address, Kind, Received, SendDatagram, SendDatagrams
 from pycorosync.log import subsystem
 from pycorosync.node import controls, credentials, members
 from pycorosync.node.assembly import build_network, build_store, ring_config
 from pycorosync.node.counters import MessageCounters
+from pycorosync.node.deliveries import Deliveries
 from pycorosync.node.network import frame_payload_bytes
 from pycorosync.node.outbox import Outbox
 from pycorosync.node.outputs import (
@@ -57,14 +57,13 @@ from pycorosync.services.service import (
     NodeView,
     Service,
 )
-from pycorosync.services.stream import Stream
+from pycorosync.services.stream import Event
 from pycorosync.services.sync import MulticastSync, SyncCompleted, Synchronizer
 from pycorosync.totem import outputs as totem
-from pycorosync.totem.packing import GROUP_SERVICES, GROUP_SYNC, Packer, QueueLevel, Room, Unpacker
+from pycorosync.totem.packing import GROUP_SYNC, Packer, QueueLevel, Room
 from pycorosync.totem.ring import SingleRing
 from pycorosync.totem.transitions import RandomSource
 from pycorosync.types import Buffer, ClientId, NodeId, ServiceId
-from pycorosync.wire.fixed import NATIVE
 
 LOG = subsystem("MAIN")
 SERV = subsystem("SERV")
@@ -112,15 +111,17 @@ class Node:
         self._network = network
         self._ring = ring
         self._packer = packer
-        self._unpacker = Unpacker()
         self._synchronizer = Synchronizer(self.services)
         self._clients_allowed = False
         self._loopback: deque[Any] = deque()
-        self._streams: dict[int, Stream] = {}  # by executive message id
         self._counters = MessageCounters()
         self._outbox = Outbox(packer, self._counters)
+        self._deliveries = Deliveries(
+            self.services, self._counters, self._on_delivered, self._on_sync_message, self._on_events
+        )
         self._timed: list[Service] = []  # those that have timers at all
-        self._services_due_ns: int | None = 0  # as next_deadline last saw it
+        self._services_due_ns: int | None = None  # the first deadline of `_timed`, unless
+        self._services_changed = True  # something but time has reached a service since
         self._flow_levels: dict[ServiceId, int] = {}
         self._flow_reasons = (False, False, 0)  # for which these were set
         self._gather_requested = False
@@ -128,7 +129,6 @@ class Node:
         self._now_ns = 0  # of the last call that came with a time
         self._stats = StatsMap()  # the shell's, once add_stats has brought it
         self._reconfiguration = Reconfiguration(configuration, view, self._apply)
-        self.malformed_messages = 0
 
     # --- start and stop
 
@@ -136,7 +136,7 @@ class Node:
         """Add a service, and announce it in the map and the log; the shell then opens its socket."""
         self.services[service.ID] = service
         if service.stream is not None:
-            self._streams[service.stream.function] = service.stream
+            self._deliveries.add_stream(service.stream)
             self._counters.add_stream(service.stream)
         if type(service).next_deadline is not Service.next_deadline:
             self._timed.append(service)
@@ -152,6 +152,7 @@ class Node:
 
     def unload(self, service_id: ServiceId, now_ns: int) -> Service | None:
         """Let a service go; the shell then disconnects its clients."""
+        self._services_changed = True
         service = self.services.get(service_id)
         if service is not None:
             service.on_unload(now_ns)
@@ -172,6 +173,7 @@ class Node:
 
     def reload(self, files: ConfigurationFiles | str, now_ns: int) -> None:
         """The shell's answer to ReadConfiguration: the files, or why they cannot be read."""
+        self._services_changed = True
         cfg = self.services.get(CfgService.ID)
         if isinstance(cfg, CfgService):
             self._reconfiguration.reload(files, cfg, now_ns)
@@ -199,7 +201,7 @@ class Node:
     def leave(self, now_ns: int) -> None:
         """Say goodbye to the ring: the last thing that a node does."""
         self._ring.leave(now_ns)
-        self._drain_ring(now_ns)
+        self._drain(now_ns)
 
     # --- clients
 
@@ -217,6 +219,7 @@ class Node:
 
     def on_client(self, info: ClientInfo, now_ns: int) -> None:
         """A client has connected to a service."""
+        self._services_changed = True
         service = self.services[info.service_id]
         service.on_client(info, now_ns)
         self._stats.refresh()
@@ -224,6 +227,7 @@ class Node:
 
     def on_client_gone(self, info: ClientInfo, now_ns: int) -> None:
         """A client's connection has ended."""
+        self._services_changed = True
         service = self.services[info.service_id]
         service.on_client_gone(info.client, now_ns)
         self._stats.refresh()
@@ -285,6 +289,7 @@ class Node:
         if service_id == CMAP_ID:
             self._now_ns = now_ns
             self.publish_counters()
+        self._services_changed = True
         service.on_request(client, number, message[:size], now_ns)
         if service.outputs:
             self._collect(service, now_ns)
@@ -325,18 +330,21 @@ class Node:
 
     def next_deadline(self) -> int | None:
         """When run() is wanted next; 0 stands for at once."""
-        if self._loopback:
+        if self._loopback or self._deliveries.waiting:
             return 0
-        services = [service.next_deadline() for service in self._timed]
-        self._services_due_ns = min([due for due in services if due is not None], default=None)
+        if self._services_changed or self.view.synchronizing:
+            self._services_changed = False
+            services = [service.next_deadline() for service in self._timed]
+            self._services_due_ns = min([due for due in services if due is not None], default=None)
         deadlines = (self._services_due_ns, self._ring.next_deadline(), self._network.next_deadline())
         return min([due for due in deadlines if due is not None], default=None)
 
     def run(self, now_ns: int) -> None:
         """Do all that is due: timers, our own frames, messages that wait for the token."""
         self._now_ns = now_ns
+        self._drain(now_ns)
         deadline = self._services_due_ns
-        if deadline is not None and deadline <= now_ns:
+        if self._services_changed or (deadline is not None and deadline <= now_ns):
             self._run_services(now_ns)
         deadline = self._network.next_deadline()
         if deadline is not None and deadline <= now_ns:
@@ -347,18 +355,19 @@ class Node:
         if self._gather_requested:
             self._gather_requested = False
             self._ring.force_gather(now_ns)
-        self._synchronizer.go_on(now_ns)
-        self._collect_synchronizer(now_ns)
+        if self.view.synchronizing:
+            self._synchronizer.go_on(now_ns)
+            self._collect_synchronizer(now_ns)
         ring, packer, loopback = self._ring, self._packer, self._loopback
-        self._drain_ring(now_ns)
+        self._drain(now_ns)
         for _ in range(_LOOPBACKS_PER_RUN):
             if not loopback and not packer.idle:
                 ring.wake(now_ns)
-                self._drain_ring(now_ns)
+                self._drain(now_ns)
             if not loopback:
                 break
             ring.receive(loopback.popleft(), now_ns)
-            self._drain_ring(now_ns)
+            self._drain(now_ns)
             if self.outputs and packer.idle:
                 break  # clients get their messages before the token's idle rounds
         if self._outbox.overdue:
@@ -370,6 +379,7 @@ class Node:
                 self._collect(service, now_ns)
 
     def _run_services(self, now_ns: int) -> None:
+        self._services_changed = True
         for service in self._timed:
             deadline = service.next_deadline()
             if deadline is not None and deadline <= now_ns:
@@ -379,7 +389,10 @@ class Node:
     # --- the network
 
     def on_datagram(self, link: int, source: Address, datagram: Buffer, now_ns: int) -> None:
-        """A datagram from the socket of a link; `source` is (host, port)."""
+        """A datagram from the socket of a link; `source` is (host, port).
+
+        What it delivers waits for run(), so that the shell can send what is to be sent at once.
+        """
         self._network.receive(link, source, datagram, now_ns)
         self._drain_ring(now_ns)
 
@@ -395,8 +408,14 @@ class Node:
 
     # --- the ring
 
+    def _drain(self, now_ns: int) -> None:
+        """Carry all outputs of the ring and the network on; a delivery may cause more of them."""
+        self._drain_ring(now_ns)
+        while self._deliveries.run(now_ns):
+            self._drain_ring(now_ns)
+
     def _drain_ring(self, now_ns: int) -> None:
-        """Carry the outputs of the ring and the network on; a delivery may cause more of them."""
+        """The same, but for what is delivered."""
         ring, network = self._ring, self._network
         while ring.outputs or network.outputs:
             outputs, ring.outputs = ring.outputs, []
@@ -423,74 +442,32 @@ class Node:
     def _on_token(self, output: totem.SendToken, now_ns: int) -> None:
         self._network.send(output.frame, output.node_id, now_ns)
 
-    def _on_deliver(self, output: totem.Deliver, now_ns: int) -> None:
-        node_id, payload, order = output
-        streams = self._streams if order == NATIVE else {}
-        busy: Stream | None = None  # has events that belong before whatever comes next
-        for group, message in self._unpacker.feed(node_id, payload, order):
-            try:
-                if group == GROUP_SERVICES:
-                    if len(message) < _REQUEST_HEADER_BYTES:
-                        raise MalformedMessage(f"a message of {len(message)} bytes")
-                    stream = streams.get(_decode_number(message)[0])
-                    if stream is not None:
-                        stream.deliver(node_id, message)
-                        busy = stream
-                        continue
-                if busy is not None:
-                    self._send_events(busy)
-                    busy = None
-                self._deliver_other(node_id, group, message, order, now_ns)
-            except MalformedMessage as fault:
-                self.malformed_messages += 1
-                TOTEM.debug("dropped a message of node %d: %s", node_id, fault)
-        if busy is not None:
-            self._send_events(busy)
+    def _on_deliver(self, output: totem.Deliver, _now_ns: int) -> None:
+        self._deliveries.put(output)
 
-    def _deliver_other(
-        self, node_id: NodeId, group: bytes, message: memoryview, order: str, now_ns: int
-    ) -> None:
-        if group == GROUP_SERVICES:
-            self._deliver(node_id, message, order, now_ns)
-        elif group == GROUP_SYNC:
-            self._synchronizer.receive(node_id, message, order, now_ns)
-            self._collect_synchronizer(now_ns)
-
-    def _send_events(self, stream: Stream) -> None:
-        if stream.events:
-            self.outputs.append(SendEvents(stream.events))
-            stream.events = []
-
-    def _deliver(self, node_id: NodeId, message: memoryview, order: str, now_ns: int) -> None:
-        """A message in total order, to the service that its id names."""
-        number = int.from_bytes(message[:4], "little" if order == "<" else "big")
-        service = self.services.get(number >> 16)
-        if service is None:
-            return
-        function = number & 0xFFFF
-        if function not in service.DELIVERIES:
-            LOG.warning(
-                "discarded unknown message %d for service %d (max id %d)",
-                function,
-                service.ID,
-                len(service.DELIVERIES),
-            )
-            return
-        self._counters.received(number)
-        service.on_delivery(node_id, function, message, order, now_ns)
+    def _on_delivered(self, service: Service, now_ns: int) -> None:
+        self._services_changed = True
         if service.outputs:
             self._collect(service, now_ns)
+
+    def _on_sync_message(self, node_id: NodeId, message: memoryview, order: str, now_ns: int) -> None:
+        self._synchronizer.receive(node_id, message, order, now_ns)
+        self._collect_synchronizer(now_ns)
+
+    def _on_events(self, events: list[Event]) -> None:
+        self.outputs.append(SendEvents(events))
 
     def _on_save_ring_id(self, output: totem.SaveRingId, now_ns: int) -> None:
         self.outputs.append(SaveRingId(output.ring_id.seq))
 
     def _on_membership(self, change: totem.MembershipChanged, now_ns: int) -> None:
         """A configuration of the ring: transitional (who comes along), then regular (who is there)."""
+        self._deliveries.run(now_ns)
         was_synchronizing, self.view.synchronizing = self.view.synchronizing, True
         self.view.ring_id = change.ring_id
         for node_id in change.left:
             members.publish_left(self.view.cmap, node_id)
-        self._unpacker.drop(change.left)
+        self._deliveries.unpacker.drop(change.left)
         for node_id in change.joined:
             members.publish_joined(self.view.cmap, node_id, self.view.transport.addresses(node_id))
         if was_synchronizing:
@@ -503,7 +480,7 @@ class Node:
             return
         self.view.members = change.members
         self._network.on_membership(change.members)
-        self._unpacker.begin_sync()
+        self._deliveries.unpacker.begin_sync()
         self._synchronizer.start(change.ring_id, change.members, now_ns)
         self._collect_synchronizer(now_ns)
 
@@ -532,8 +509,9 @@ class Node:
     def _on_sync_completed(self, output: SyncCompleted) -> None:
         LOG.notice("Completed service synchronization, ready to provide service.")
         self.view.synchronizing = False
+        self._services_changed = True
         self._packer.end_sync()
-        self._unpacker.end_sync()
+        self._deliveries.unpacker.end_sync()
         self._outbox.end_sync()
         self._clients_allowed = True
         self._set_flow_control()

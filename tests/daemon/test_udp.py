@@ -20,9 +20,12 @@ class Recorder:
         self.datagrams: list[tuple[int, Any, bytes]] = []
         self.send_errors: list[tuple[Kind, int, int]] = []
         self.network_errors: list[int] = []
+        self.outputs: list[object] = []
 
     def on_datagram(self, link: int, source: Any, datagram: bytes, now_ns: int) -> None:
         self.datagrams.append((link, source, bytes(datagram)))
+        if bytes(datagram).startswith(b"answer"):
+            self.outputs.append(bytes(datagram))
 
     def on_send_error(self, link: int, to: Any, kind: Kind, error: int, kernel_mtu: int, now_ns: int) -> None:
         self.send_errors.append((kind, error, kernel_mtu))
@@ -39,8 +42,14 @@ class Links:
         self._until: Callable[[], bool] = lambda: True
         self._give_up_ns = 0
         self.loop = Loop(self._turn)
-        self.sockets = LinkSockets(self.loop, self.node, probes_mtu=True)  # type: ignore[arg-type]
+        self.carried_out: list[tuple[int, object]] = []  # after how many datagrams
+        node: Any = self.node
+        self.sockets = LinkSockets(self.loop, node, self._carry_out, probes_mtu=True)
         self.sockets.configure(tuple(Binding(number, host, 0) for number, host in enumerate(hosts)))
+
+    def _carry_out(self, _now_ns: int) -> None:
+        self.carried_out += [(len(self.node.datagrams), output) for output in self.node.outputs]
+        self.node.outputs.clear()
 
     def address(self, link: int) -> Any:
         return self.sockets._links[link].main.getsockname()[:2]
@@ -109,6 +118,15 @@ def test_links_that_stay_are_not_disturbed() -> None:
     assert links.address(0) == before
     assert list(links.sockets._links) == [0]
     links.sockets.send(SendDatagram(Kind.PING, 1, before, b"to a link that is gone"), 0)
+    links.sockets.close()
+
+
+def test_an_answer_goes_out_before_the_next_datagram_is_read() -> None:
+    links = Links("127.0.0.1", "127.0.0.2")
+    for text in (b"one", b"answer two", b"three", b"answer four"):
+        links.sockets.send(SendDatagram(Kind.PING, 0, links.address(1), text), 0)
+    links.run(lambda: len(links.node.datagrams) == 4)
+    assert links.carried_out == [(2, b"answer two"), (4, b"answer four")]
     links.sockets.close()
 
 

@@ -187,7 +187,7 @@ def test_forcing_a_gather_forms_the_next_ring(simulated: SimulatedNode) -> None:
 def test_a_delivered_message_of_an_unknown_kind_is_dropped(simulated: SimulatedNode) -> None:
     for number in (2 << 16 | 99, 99 << 16, 7 << 16, 0xFFFFFFFF):
         message = memoryview(struct.pack("<I4xi4x", number, 16))
-        simulated.node._deliver(1, message, "<", simulated.now_ns)
+        simulated.node._deliveries.deliver(1, message, "<", simulated.now_ns)
     simulated.settle()
 
 

@@ -371,11 +371,12 @@ def check_rest(cluster: Cluster) -> None:
 def check_nothing_is_left(daemon: Daemon) -> None:
     """Nothing waits, nothing was begun and not ended, nothing made no sense."""
     node, where = daemon.node, f"node {daemon.host.node_id}"
-    assert not node.malformed_messages, f"{where}: {node.malformed_messages} malformed messages"
-    assert not node._unpacker.malformed, f"{where}: {node._unpacker.malformed} malformed packets"
+    unpacker, malformed = node._deliveries.unpacker, node._deliveries.malformed_messages
+    assert not malformed, f"{where}: {malformed} malformed messages"
+    assert not unpacker.malformed, f"{where}: {unpacker.malformed} malformed packets"
     assert node._packer.idle, f"{where}: messages wait for the token"
     assert not node._outbox.overdue, f"{where}: messages wait for the queue"
-    half = {**node._unpacker._normal, **node._unpacker._sync}
+    half = {**unpacker._normal, **unpacker._sync}
     assert not half, f"{where}: half a message of {sorted(half)}"
     assert len(node._ring._window) < 200, f"{where}: the window keeps {len(node._ring._window)} messages"
 
