@@ -20,7 +20,7 @@ COMPILED = [
     *("knet/dedup", "knet/engine", "knet/fragments", "knet/link", "knet/outputs", "knet/peer"),
     *("knet/pmtud", "knet/receiver", "knet/sender", "knet/target"),
     *("node/counters", "node/deliveries", "node/knet_network", "node/node", "node/outbox"),
-    *("daemon/client_server", "daemon/loop", "daemon/shell", "daemon/udp"),
+    *("daemon/client_server", "daemon/loop", "daemon/shell", "daemon/socket_channel", "daemon/udp"),
 ]
 WANTED = os.environ.get("PYCOROSYNC_COMPILE", "auto")
 

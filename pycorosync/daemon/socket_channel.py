@@ -8,6 +8,7 @@ the client binds `-response` and `-event`. A small file in shared memory carries
 import socket
 from collections.abc import Callable
 
+from pycorosync.ipc.connection import Channel
 from pycorosync.ipc.shared_memory import SHARED_MEMORY_DIRECTORY, Mapping, map_new
 from pycorosync.types import Buffer
 
@@ -24,7 +25,7 @@ def abstract_address(name: str) -> bytes:
     return b"\0" + name.encode().ljust(SUN_PATH_BYTES - 1, b"\0")
 
 
-class SocketChannel:
+class SocketChannel(Channel):
     """See Channel in ipc/connection.py."""
 
     def __init__(self, name: str, service: str, max_message_bytes: int, uid: int, gid: int) -> None:

@@ -12,7 +12,6 @@ sends faster than it reads, and is told of its own messages, comes to a rate tha
 """
 
 from collections import deque
-from typing import Protocol
 
 from pycorosync.ipc.ringbuffer import RingBuffer
 from pycorosync.types import Buffer
@@ -21,32 +20,44 @@ from pycorosync.types import Buffer
 EVENT_QUEUE_LIMIT_BYTES = 256 * 1024 * 1024
 
 
-class Channel(Protocol):
+class Channel:
     """How bytes reach one client and come from it."""
+
+    __slots__ = ()
 
     def next_request(self) -> memoryview | None:
         """The oldest request, valid until request_done() or put_back(); None if there is none.
 
         Raises MalformedMessage when the client has broken the channel.
         """
+        raise NotImplementedError
 
     def request_done(self) -> None:
         """The request has been used."""
+        raise NotImplementedError
 
     def put_back(self) -> None:
         """The request could not be taken now: it stays the next one."""
+        raise NotImplementedError
 
     def write_response(self, payload: Buffer) -> bool:
         """False if there is no room: the client has not read its earlier answers."""
+        raise NotImplementedError
 
     def write_event(self, head: Buffer, body: Buffer) -> bool:
         """False if there is no room now."""
+        raise NotImplementedError
+
+    def has_much_room(self) -> bool:
+        """Whether more events than a few are worth a try."""
+        return True
 
     def set_flow_control(self, level: int) -> None:
         """Tell the client library what it may send: 0 anything, 1 nothing, 2 no multicasts."""
+        raise NotImplementedError
 
 
-class SharedMemoryChannel:
+class SharedMemoryChannel(Channel):
     """Three rings."""
 
     __slots__ = ("event", "request", "response")
@@ -68,6 +79,9 @@ class SharedMemoryChannel:
 
     def write_event(self, head: Buffer, body: Buffer) -> bool:
         return self.event.write(head, body)
+
+    def has_much_room(self) -> bool:
+        return self.event.has_much_room()
 
     def set_flow_control(self, level: int) -> None:
         self.request.flow_control = level
@@ -113,7 +127,6 @@ class Connection:
         "_limit_bytes",
         "_queue",
         "_queued_bytes",
-        "_rings",
         "channel",
         "counters",
         "overflowed",
@@ -125,8 +138,6 @@ class Connection:
         self.counters = Counters()
         self.overflowed = False
         self.unannounced = 0
-        # The common channel is known by its class, so that compiled code calls its rings directly.
-        self._rings = channel if isinstance(channel, SharedMemoryChannel) else None
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._limit_bytes = limit_bytes
@@ -151,7 +162,7 @@ class Connection:
 
     def send_event(self, head: Buffer, body: Buffer) -> None:
         """Tell the client something, now or when it has made room."""
-        if not self._queue and self._write_event(head, body):
+        if not self._queue and self.channel.write_event(head, body):
             self.unannounced += 1
             return
         size = len(head) + len(body)
@@ -171,22 +182,12 @@ class Connection:
         self.counters.dispatched += count
         self.counters.sent += count
 
-    def _write_event(self, head: Buffer, body: Buffer) -> bool:
-        if self._rings is not None:
-            return self._rings.event.write(head, body)
-        return self.channel.write_event(head, body)
-
     def next_request(self) -> memoryview | None:
         """See Channel, as for the two that follow."""
-        if self._rings is not None:
-            return self._rings.request.peek()
         return self.channel.next_request()
 
     def request_done(self) -> None:
-        if self._rings is not None:
-            self._rings.request.reclaim()
-        else:
-            self.channel.request_done()
+        self.channel.request_done()
 
     def put_back(self) -> None:
         self.channel.put_back()
@@ -198,10 +199,10 @@ class Connection:
         long as it has anything to read. Otherwise a slow reader would be served event by event.
         """
         queue, counters = self._queue, self.counters
-        if self._rings is not None and not self._rings.event.has_much_room():
+        if not self.channel.has_much_room():
             return not queue
         while queue:
-            if not self._write_event(queue[0], b""):
+            if not self.channel.write_event(queue[0], b""):
                 counters.send_retries += 1
                 return False
             self._queued_bytes -= len(queue.popleft())

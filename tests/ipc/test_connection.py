@@ -1,10 +1,10 @@
 """A client's connection: events wait their turn, and a backlog has a bound."""
 
-from pycorosync.ipc.connection import Connection, SharedMemoryChannel
+from pycorosync.ipc.connection import Channel, Connection, SharedMemoryChannel
 from tests.ipc.memory import ring_pair
 
 
-class SlowChannel:
+class SlowChannel(Channel):
     """A channel with room for a number of events."""
 
     def __init__(self, room: int) -> None:
