@@ -211,8 +211,12 @@ class Chaos:
             host.slowness = 1
             host.fuse = None
             host.resume()
-        cluster.await_departures()
-        cluster.start()
+        self._revive()
+
+    def _revive(self) -> None:
+        """Whoever is down comes back, those too that were stopped and still had something to say."""
+        self.cluster.start()
+        self.cluster.schedule.after(300 * MS, self._revive)
 
     # --- whom
 
