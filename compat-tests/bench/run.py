@@ -28,7 +28,6 @@ from lab.network import tidy
 HERE = Path(__file__).resolve().parent
 SIZES = (64, 320, 1600, 8000, 40000, 200000, 1000000)
 LATENCY_SIZES = (64, 8000)
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 LOAD = "/var/log/load"  # where a host sees the compiled program
 ENGINES = {"real": REAL, "ours": OURS}
 
@@ -173,6 +172,16 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def write_between_marks(options: argparse.Namespace, report: str) -> None:
+    """Each kind of ring has its own place in the file."""
+    kind = f"{options.nodes}-{options.transport}-{'crypto' if options.crypto else 'plain'}"
+    begin, end = f"<!-- bench {kind}: begin -->", f"<!-- bench {kind}: end -->"
+    before, found, rest = options.write.read_text().partition(begin)
+    if not found:
+        raise SystemExit(f"{options.write} has no place for it: {begin}")
+    options.write.write_text(f"{before}{begin}\n{report}{end}{rest.partition(end)[2]}")
+
+
 def main() -> int:
     options = parse()
     tidy()
@@ -195,9 +204,7 @@ def main() -> int:
             json.dumps({f"{row}|{name}": v for (row, name), v in bench.samples.items()}, indent=1)
         )
     if options.write:
-        text = options.write.read_text()
-        before, _, rest = text.partition(BEGIN)
-        options.write.write_text(f"{before}{BEGIN}\n{report}{END}{rest.partition(END)[2]}")
+        write_between_marks(options, report)
     return 0
 
 
