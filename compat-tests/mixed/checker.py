@@ -141,6 +141,8 @@ def segments(log: Log) -> list[Segment]:
             parts.append((".".join(words[:2]), []))
         elif kind == "d" and parts:
             parts[-1][1].append((f"{words[0]}:{words[1]}", int(words[2])))
+    if not parts:
+        return []  # its daemon died before it had heard of a ring
     following = [ring for ring, _ in parts[1:]] + [END if log.alive else ""]
     found = []
     for place, ((ring, got), then) in enumerate(zip(parts, following, strict=True)):

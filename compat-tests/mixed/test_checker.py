@@ -31,6 +31,10 @@ def test_equal_logs_are_good() -> None:
     assert faults(A, B) == []
 
 
+def test_who_died_before_it_heard_of_a_ring_has_nothing_to_agree_with() -> None:
+    assert check([parse("a", A, True), parse("b", B, True), parse("c", "i 3 30\ns 1 9\n", False)]) == []
+
+
 def test_who_joined_later_has_the_later_part() -> None:
     assert faults(A, B.replace("d 1 10 1 8\n", "")) == []
 
