@@ -30,10 +30,9 @@ def merge_join(join: Join, proc: Nodes, failed: Nodes, members: Nodes, node_id: 
     if their_proc == proc and their_failed == failed:
         return JoinResult(proc, failed, agrees=True, changed=False)
     nothing_new = their_proc <= proc and their_failed <= failed
-    too_many = max(len(proc | their_proc), len(failed | their_failed)) > NODES_MAX
     # A join of our own that says more than we know is not ours: believed, it could have us fail ourselves.
     nothing_new = nothing_new or join.system_from == node_id
-    if nothing_new or join.system_from in failed or too_many:
+    if nothing_new or join.system_from in failed:
         return JoinResult(proc, failed, agrees=False, changed=False)
     merged_proc, merged_failed = proc | their_proc, failed
     if node_id in their_failed:
@@ -41,6 +40,8 @@ def merge_join(join: Join, proc: Nodes, failed: Nodes, members: Nodes, node_id: 
     elif join.system_from in members:
         # Only those who were in a ring with us can tell us who failed.
         merged_failed = failed | their_failed
+    if max(len(merged_proc), len(merged_failed)) > NODES_MAX:
+        return JoinResult(proc, failed, agrees=False, changed=False)
     # Compatibility: corosync counts it as a change when it merges nothing, too. Two nodes of different rings
     # whose failed sets contradict each other then answer each join at once and start their timers anew.
     changed = (merged_proc, merged_failed) != (proc, failed)
@@ -109,7 +110,7 @@ class Candidates:
     def give_up(self) -> None:
         """Declare ourselves failed, since we do not receive what the others do."""
         self.failed_to_receive = True
-        self.failed |= {self._node_id}
+        self._fail(frozenset((self._node_id,)))
 
     def be_alone(self) -> None:
         """The others agree to go on without us."""
@@ -141,7 +142,13 @@ class Candidates:
     def fail_the_silent(self) -> None:
         """Those who have not agreed in time count as failed."""
         if not self.has_consensus:
-            self.failed |= self.proc - self.agreed
+            self._fail(self.proc - self.agreed)
+
+    def _fail(self, nodes: Nodes) -> None:
+        """Where there is no room for all, those who are no candidates are forgotten first."""
+        self.failed |= nodes
+        if len(self.failed) > NODES_MAX:
+            self.failed &= self.proc
 
     def silent(self, left: tuple[NodeId, ...]) -> tuple[NodeId, ...]:
         """Those of the nodes that left who did not say goodbye."""

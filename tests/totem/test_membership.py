@@ -71,6 +71,24 @@ def test_nobody_tells_us_in_our_own_name_that_we_have_failed() -> None:
     assert result == (S({1, 2}), S(), False, False)
 
 
+def test_strangers_who_failed_make_room_for_candidates_who_do() -> None:
+    candidates = Candidates(1)
+    strangers = tuple(range(1000, 1000 + NODES_MAX))
+    candidates.merge(join(2, (2, 3), strangers), (1, 2, 3))
+    candidates.begin()
+    assert candidates.failed == S(strangers)
+    candidates.fail_the_silent()
+    assert candidates.failed == S({2, 3})
+    candidates.merge(join(2, (2, 3), strangers), (1, 2, 3))
+    assert len(candidates.failed) <= NODES_MAX
+
+
+def test_a_crowd_that_fails_us_is_not_too_large() -> None:
+    failed = S(range(1000, 1000 + NODES_MAX))
+    result = merge_join(join(2, (2,), (1,)), S({1, 2}), failed, S(), 1)
+    assert (result.failed, result.changed) == (failed, False)
+
+
 def test_there_cannot_be_too_many_nodes() -> None:
     crowd = tuple(range(1, NODES_MAX + 1))
     result = merge_join(join(2, (NODES_MAX + 1,)), S(crowd), S(), S(), 1)
