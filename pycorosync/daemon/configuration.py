@@ -2,6 +2,7 @@
 exec/totemip.c): the I/O half of pycorosync.config.
 """
 
+import errno
 import grp
 import os
 import pwd
@@ -137,15 +138,14 @@ def _key_file(path: str) -> bytes | FileFault:
 
 
 def _reason(fault: OSError | ValueError) -> str:
-    return fault.strerror or "" if isinstance(fault, OSError) else str(fault)
+    # The one path that is no path has a zero in it, of which each Python speaks in its own words.
+    return fault.strerror or "" if isinstance(fault, OSError) else "embedded null byte"
 
 
 def _log_fault(path: str) -> str | None:
     """Why a log file cannot be opened for appending, as corosync words it."""
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666))
-    except OSError as fault:
-        return f"{fault.strerror} ({fault.errno})"
-    except ValueError as fault:
-        return f"{fault} (22)"
+    except (OSError, ValueError) as fault:
+        return f"{_reason(fault)} ({fault.errno if isinstance(fault, OSError) else errno.EINVAL})"
     return None
