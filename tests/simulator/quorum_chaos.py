@@ -108,7 +108,7 @@ class Bailiff(Client):
         event = vote_event_of(payload)
         if isinstance(event, NodeList):
             self.ring_id, self.members = event.ring_id, event.members
-            self.judge.hear(self)
+            self.judge.decide()
             self.poll()
 
     def poll(self) -> None:
@@ -133,7 +133,7 @@ class Judge:
         now_ns = self.life.stage.cluster.now_ns
         return self.present and bailiff.ring_id == self.ring and now_ns >= self.granted_ns
 
-    def hear(self, bailiff: Bailiff) -> None:
+    def decide(self) -> None:
         """Prefer the ring that has most nodes, then the lowest."""
         alive = [each for each in self.bailiffs.values() if each.daemon.alive and not each.gone]
         rings = {each.ring_id: each.members for each in alive if each.members}
@@ -149,6 +149,8 @@ class Judge:
 
     def tick(self) -> None:
         """Poll on all nodes; start the device's daemon where it is missing."""
+        if self.present and self.ring is None:
+            self.decide()  # it was away, and the rings may be those that it knew
         cluster = self.life.stage.cluster
         for node_id, host in cluster.hosts.items():
             bailiff = self.bailiffs.get(node_id)

@@ -313,7 +313,13 @@ class VotequorumService(Service):
         self.outputs.append(Multicast(head, NO_BODY))
 
     def send_node_info(self, voter: Voter) -> None:
-        """Tell everyone what we know of ourselves, or of the device."""
+        """Tell everyone what we know of ourselves, or of the device.
+
+        Compatibility: corosync sends what its device says in the middle of a synchronization, before itself
+        is known to new members, and these end over it. Here the synchronization tells both, in order.
+        """
+        if voter is self.device and self._synchronizing and not self._sync_info_sent:
+            return
         self._multicast(
             Function.NODE_INFO, NODE_INFO, voter.node_id, voter.votes, voter.expected_votes, voter.flags
         )

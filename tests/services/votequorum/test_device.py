@@ -6,6 +6,8 @@ import pytest
 
 from pycorosync.cs_error import CsError
 from pycorosync.errors import MalformedMessage
+from pycorosync.services.outputs import Multicast
+from pycorosync.services.service import SyncStart
 from pycorosync.services.votequorum import messages
 from pycorosync.services.votequorum.messages import (
     DEVICE_NAME_SIZE,
@@ -97,6 +99,26 @@ def test_a_device_that_says_no_does_not_vote_but_ends_the_wait() -> None:
     assert Info(cluster.info(1).flags) == Info.DEVICE_REGISTERED | Info.DEVICE_ALIVE
     assert cluster.poll(1, True) == CsError.OK
     assert cluster[1].quorate
+
+
+def test_nobody_hears_of_our_device_before_ourselves() -> None:
+    """A registration may come through while services synchronize, before it is votequorum's turn."""
+    cluster = with_device()
+    service = cluster[1].service
+
+    def told() -> list[int]:
+        heads = [output.head for output in service.outputs if isinstance(output, Multicast)]
+        service.outputs.clear()
+        return [int.from_bytes(head[16:20], "little") for head in heads]
+
+    service.sync_init(SyncStart(RingId(1, 99), (1, 2), (1,)), cluster.now_ns)
+    service.outputs.clear()
+    service.send_node_info(service.device)
+    assert told() == []
+    service.sync_process(cluster.now_ns)
+    assert told()[:2] == [1, 0]
+    service.send_node_info(service.device)
+    assert told() == [0]
 
 
 def test_a_device_must_come_again_in_time() -> None:
