@@ -15,6 +15,12 @@ class Rule(NamedTuple):
 
 
 RULES = (
+    Rule(
+        "tar tjf",
+        r"^[^\n]*/(DC|pengine/[^\n]*)\n",
+        "",
+        "which node Pacemaker elects, and whether that had anything to plan yet",
+    ),
     Rule("quorum", r"^Date: .*$", "Date: <now>", "the wall clock"),
     Rule(
         "quorumtool -",
