@@ -6,6 +6,7 @@ Everything that is waited for is asked of the distribution's tools, whoever runs
 import re
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from lab import REAL, Engine, Host, Lab, Process, corosync_conf, wait_until
@@ -77,7 +78,8 @@ class Stage:
     def put_tools_in_place(self, number: int) -> None:
         """For those who call tools by their paths: on this host there are no others any more."""
         for name in self.tools.tool_names:
-            self.lab[number].run("mount", "--bind", f"{OWN_TOOLS}/{name}", f"/usr/sbin/{name}", check=True)
+            theirs = next(path for folder in ("sbin", "bin") if (path := Path("/usr", folder, name)).exists())
+            self.lab[number].run("mount", "--bind", f"{OWN_TOOLS}/{name}", str(theirs), check=True)
 
     def spawn(self, number: int, *command: str) -> Process:
         return self.lab[number].spawn(*command)
