@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from lab.wait import wait_until
@@ -66,7 +67,8 @@ class Process:
 
     def signal(self, number: int) -> None:
         if self.running and self.pid > 0:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it has ended, and nsenter is about to
+                os.kill(self.pid, number)
 
     def wait(self, limit_s: float = 60) -> int:
         """Its exit status, or minus the signal that ended it."""
