@@ -1,4 +1,4 @@
-"""`make` runs these tests on a build whose data path is compiled: that it is, all of it."""
+"""These tests run on a build whose data path is compiled, as the Debian package has it: all of it is."""
 
 import ast
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from lab.host import CHECKOUT, PACKAGE, environment
+from packages.installed import MODULES
 
 
 def compiled_modules() -> list[str]:
@@ -28,15 +29,17 @@ def test_daemons_on_hosts_run_compiled() -> None:
     """Or the source, if that was asked for (COMPILE=0)."""
     modules = ["pycorosync." + name.replace("/", ".") for name in compiled_modules()]
     code = f"import importlib\nfor name in {modules}: print(importlib.import_module(name).__file__)"
+    installed = "PYCOROSYNC_DAEMON" in os.environ  # packages.installed has put its modules in their place
+    python, place = ("/usr/bin/python3", MODULES) if installed else (sys.executable, PACKAGE)
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [python, "-c", code],
         capture_output=True,
         text=True,
-        env=environment(None),
+        env={} if installed else environment(None),
         check=True,
         cwd="/",
     )
     files = [Path(line) for line in done.stdout.split()]
-    wanted = ".so" if os.environ.get("PYCOROSYNC_BUILD") else ".py"
+    wanted = ".so" if installed or os.environ.get("PYCOROSYNC_BUILD") else ".py"
     assert {file.suffix for file in files} == {wanted}
-    assert all(file.is_relative_to(PACKAGE) for file in files)
+    assert all(file.is_relative_to(place) for file in files)

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import sys
 
 from lab.host import OWN_TOOLS, Host, Process
@@ -73,13 +74,13 @@ class Engine:
 
 def _ours() -> Engine:
     """This checkout's code under the Python that runs the tests; PYCOROSYNC_DAEMON names another daemon,
-    PYCOROSYNC_TOOLS a folder with other tools."""
+    PYCOROSYNC_TOOLS the folders of other tools, like PATH."""
     override = os.environ.get("PYCOROSYNC_DAEMON")
     daemon = shlex.split(override) if override else _call("pycorosync.daemon.main", "corosync")
     names = ("blackbox", "cfgtool", "cmapctl", "cpgtool", "keygen", "notifyd", "quorumtool", "xmlproc")
     tools = {f"corosync-{name}": _call(f"pycorosync.tools.{name}", f"corosync-{name}") for name in names}
-    if folder := os.environ.get("PYCOROSYNC_TOOLS"):
-        tools = {name: [f"{folder}/{name}"] for name in tools}
+    if folders := os.environ.get("PYCOROSYNC_TOOLS"):
+        tools = {name: [shutil.which(name, path=folders) or name] for name in tools}
     return Engine("ours", daemon, tools)
 
 

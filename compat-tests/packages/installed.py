@@ -29,7 +29,7 @@ def main() -> int:
         tests = [sys.executable, "-m", "pytest", "-c", "pytest.ini", *sys.argv[1:]]
         places = {
             "PYCOROSYNC_DAEMON": f"{unpacked}/usr/sbin/corosync",
-            "PYCOROSYNC_TOOLS": f"{unpacked}/usr/sbin",
+            "PYCOROSYNC_TOOLS": f"{unpacked}/usr/sbin:{unpacked}/usr/bin",
         }
         command = ["unshare", "--mount", "sh", "-c", f"{mount} && exec {shlex.join(tests)}"]
         return subprocess.run(command, env=os.environ | places, check=False).returncode
