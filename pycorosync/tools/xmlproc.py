@@ -9,6 +9,7 @@ those of libxml2 for the usual faults only; prefixes without a namespace are not
 outside of the document is read. A file that cannot be written is an error, which xsltproc keeps to itself.
 """
 
+import os
 import sys
 import time
 from typing import Final, NoReturn
@@ -109,7 +110,8 @@ def main(arguments: list[str]) -> int:
     """Convert one file; returns the exit status."""
     source, target = (*arguments, "", "")[:2]
     if not source:
-        print(USAGE.format(program=sys.argv[0]), end="")
+        # Not as it was called: of a script the kernel has made its whole path.
+        print(USAGE.format(program=os.path.basename(sys.argv[0])), end="")
         return EXIT_FAILURE
     try:
         with open(source, "rb") as file:

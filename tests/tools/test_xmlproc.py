@@ -131,7 +131,7 @@ def test_the_date(zone: int, text: str) -> None:
 @pytest.fixture(autouse=True)
 def now(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(xmlproc, "date_and_time", lambda _now: "NOW")
-    monkeypatch.setattr("sys.argv", ["corosync-xmlproc"])
+    monkeypatch.setattr("sys.argv", ["/usr/bin/corosync-xmlproc"])
 
 
 def test_to_standard_output_or_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
