@@ -13,13 +13,15 @@ from setuptools.extension import Extension
 
 # What runs for each message, each packet, each turn of the loop.
 COMPILED = [
+    *("deadlines", "record"),
     *("ipc/connection", "ipc/ringbuffer"),
     *("services/stream", "services/cpg/traffic"),
-    *("totem/messages", "totem/packing", "totem/recovery", "totem/ring", "totem/sequence", "totem/timers"),
-    *("totem/stats", "totem/token", "totem/transitions", "totem/window"),
+    *("totem/config", "totem/messages", "totem/outputs", "totem/packing", "totem/recovery", "totem/ring"),
+    *("totem/sequence", "totem/stats", "totem/timers", "totem/token", "totem/transitions", "totem/window"),
     *("knet/dedup", "knet/engine", "knet/fragments", "knet/link", "knet/outputs", "knet/peer"),
-    *("knet/pmtud", "knet/receiver", "knet/sender", "knet/target"),
-    *("node/counters", "node/deliveries", "node/knet_network", "node/node", "node/outbox"),
+    *("knet/pmtud", "knet/receiver", "knet/sender", "knet/stats", "knet/target"),
+    *("node/counters", "node/deliveries", "node/knet_network", "node/network", "node/node"),
+    *("node/outbox", "node/udp_network"),
     *("daemon/client_server", "daemon/loop", "daemon/shell", "daemon/socket_channel", "daemon/udp"),
 ]
 WANTED = os.environ.get("PYCOROSYNC_COMPILE", "auto")

@@ -24,6 +24,7 @@ from pycorosync.daemon.ring_id_file import RingIdFile
 from pycorosync.daemon.sigbus import SigbusGuard
 from pycorosync.daemon.udp import LinkSockets
 from pycorosync.daemon.zero_copy import ZeroCopyBuffers
+from pycorosync.deadlines import first_of
 from pycorosync.knet.outputs import SendDatagram, SendDatagrams
 from pycorosync.log import subsystem
 from pycorosync.node.assembly import build_services
@@ -120,13 +121,8 @@ class Shell:
             self.stop()
         self._leave_if_done(now_ns)
         # The detector looks in every turn: a busy daemon never waits, and yet it has not paused.
-        deadlines = (
-            self._pauses.next_deadline(now_ns),
-            self._server.next_deadline(),
-            self.node.next_deadline(),
-            self._leave_by_ns,
-        )
-        return min(deadline for deadline in deadlines if deadline is not None)
+        own = first_of(self._pauses.next_deadline(now_ns), self._leave_by_ns)
+        return first_of(own, first_of(self._server.next_deadline(), self.node.next_deadline()))
 
     def stop(self) -> None:
         """Close the services one by one, leave the ring, and let run() return."""
@@ -160,7 +156,10 @@ class Shell:
         while node.outputs:
             outputs, node.outputs = node.outputs, []
             for output in outputs:
-                ACTIONS[type(output)](self, output, now_ns)
+                if isinstance(output, SendDatagrams):  # not looked up: the most frequent
+                    self._links.send_fragments(output, now_ns)
+                else:
+                    ACTIONS[type(output)](self, output, now_ns)
 
     def _respond(self, output: Respond, _now_ns: int) -> None:
         self._server.respond(output)
@@ -182,9 +181,6 @@ class Shell:
 
     def _send_datagram(self, output: SendDatagram, now_ns: int) -> None:
         self._links.send(output, now_ns)
-
-    def _send_datagrams(self, output: SendDatagrams, now_ns: int) -> None:
-        self._links.send_fragments(output, now_ns)
 
     def _save_ring_id(self, output: SaveRingId, _now_ns: int) -> None:
         self._ring_id_file.store(output.seq)
@@ -248,7 +244,6 @@ ACTIONS: dict[type, Callable[[Shell, Any, int], None]] = {
     SaveRingId: Shell._save_ring_id,
     ConfigureSockets: Shell._configure_sockets,
     SendDatagram: Shell._send_datagram,
-    SendDatagrams: Shell._send_datagrams,
     StoreExpectedVotes: Shell._store_expected_votes,
     Ready: Shell._ready,
     ReadConfiguration: Shell._read_configuration,

@@ -7,11 +7,13 @@ joined where it can join them (UDP_GRO). What the network answers (ICMP) is read
 
 import contextlib
 import errno
+import fcntl
 import select
 import socket
 import struct
+import termios
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from pycorosync.daemon.loop import READ, Loop
 from pycorosync.knet.outputs import Address, Kind, SendDatagram, SendDatagrams
@@ -22,13 +24,13 @@ from pycorosync.types import Buffer
 
 LOG = subsystem("TOTEM")
 
-_BUFFER_BYTES = 8 << 20
-_DATAGRAM_BYTES = 65535
-_PRIORITY_INTERACTIVE = 6
+_BUFFER_BYTES: Final = 8 << 20
+_DATAGRAM_BYTES: Final = 65535
+_PRIORITY_INTERACTIVE: Final = 6
 # What a link may bring in one wake-up before the others, the clients and the timers have their turn.
-_RECEIVES_PER_WAKE_UP = 64
-_SEND_PATIENCE_S = 0.01
-_TRIES = 4  # of one datagram, while the kernel tells of earlier ones
+_RECEIVES_PER_WAKE_UP: Final = 64
+_SEND_PATIENCE_S: Final = 0.01
+_TRIES: Final = 4  # of one datagram, while the kernel tells of earlier ones
 
 # Linux numbers that Python's socket module does not have everywhere.
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
@@ -38,7 +40,11 @@ _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE = 10, 23, 3
 _SOL_UDP, _UDP_SEGMENT, _UDP_GRO = 17, 103, 104
 _ORIGIN_LOCAL = 1
 # Plain numbers: an operation on IntFlag takes longer than the system call.
-_TRUNCATED, _ERROR_QUEUE = int(socket.MSG_TRUNC), int(socket.MSG_ERRQUEUE)
+_TRUNCATED: Final = int(socket.MSG_TRUNC)
+_ERROR_QUEUE: Final = int(socket.MSG_ERRQUEUE)
+_ERROR_WAITS: Final = int(select.EPOLLERR)
+_FIONREAD: Final = int(termios.FIONREAD)
+_NOTHING: Final = bytes(4)
 _ERROR_MESSAGES = ((socket.IPPROTO_IP, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR))
 
 _Control = tuple[int, int, bytes]
@@ -54,6 +60,7 @@ class LinkSocket:
     def __init__(self, binding: Binding, *, probes_mtu: bool) -> None:
         """Raises OSError."""
         self.binding = binding
+        self.number = binding.link
         self.segments = True  # until the kernel refuses
         host, port = binding.host, binding.port
         self.family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -132,6 +139,7 @@ class LinkSockets:
         self._node = node
         self._probes_mtu = probes_mtu
         self._links: dict[int, LinkSocket] = {}
+        self._waiting = bytearray(4)  # how large the next datagram is: the kernel's answer
 
     def configure(self, bindings: tuple[Binding, ...]) -> None:
         """Have exactly these open. Raises OSError for one that cannot be."""
@@ -162,10 +170,9 @@ class LinkSockets:
         return lambda events, now_ns: self._on_events(link, source, events, now_ns)
 
     def _on_events(self, link: LinkSocket, near: socket.socket, events: int, now_ns: int) -> None:
-        if events & select.EPOLLERR:
+        if events & _ERROR_WAITS:
             self._read_errors(link, near)
-        node = self._node
-        number = link.binding.link
+        node, number, waiting, fd = self._node, link.number, self._waiting, near.fileno()
         for _ in range(_RECEIVES_PER_WAKE_UP):
             try:
                 data, ancillary, flags, source = near.recvmsg(_DATAGRAM_BYTES, 64)
@@ -180,6 +187,10 @@ class LinkSockets:
                 node.on_datagram(number, address, datagram, now_ns)
                 if node.outputs:
                     self._carry_out(now_ns)
+            # Cheaper than a receive that fails.
+            fcntl.ioctl(fd, _FIONREAD, waiting)
+            if waiting == _NOTHING:
+                return
 
     def _read_errors(self, link: LinkSocket, near: socket.socket) -> int:
         """Tell the node what the network says of datagrams that we have sent; the MTU that our own kernel
@@ -205,18 +216,20 @@ class LinkSockets:
 
     def send(self, output: SendDatagram, now_ns: int) -> None:
         """Output of the node."""
-        kind, number, address, payload = output
-        link = self._links.get(number)
+        link = self._links.get(output.link)
         if link is not None:
-            self._send(link, kind, [payload], address, now_ns)
+            self._send(link, output.kind, [output.payload], output.address, now_ns)
 
     def send_fragments(self, output: SendDatagrams, now_ns: int) -> None:
         """Output of the node: as few system calls as the kernel allows."""
-        number, address, datagrams = output
+        number, address, datagrams = output.link, output.address, output.datagrams
         link = self._links.get(number)
         if link is None:
             return
-        if link.segments and len(datagrams) > 1:
+        if len(datagrams.buffers) == datagrams.per_datagram:
+            self._send(link, Kind.DATA, datagrams.buffers, address, now_ns)
+            return
+        if link.segments:
             size = [(_SOL_UDP, _UDP_SEGMENT, _SEGMENT_SIZE.pack(datagrams.segment_size))]
             for buffers in datagrams.batches():
                 error, kernel_mtu = self._try(link, buffers, size, address)

@@ -10,7 +10,9 @@ them that pings are late.
 """
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
+from pycorosync.deadlines import first_of
 from pycorosync.errors import MalformedMessage
 from pycorosync.knet.crypto import CryptoSettings, Entropy, Keyring
 from pycorosync.knet.link import HEARTBEAT_NS, TICKS_PER_BACKOFF, Link, LinkSettings, Pong
@@ -51,8 +53,11 @@ from pycorosync.types import Buffer, NodeId
 
 KNET = subsystem("KNET")
 
-OWN_MTU = 65535  # of the way to ourselves, as knet reports it
-_HEADER_REST = 3  # what libknet wants behind the core of any packet before it looks at it
+_DATA: Final = int(PacketType.DATA)
+# For so long after a change of keys or cipher the old ones still open what comes.
+OLD_CRYPTO_NS: Final = 10_000_000_000
+OWN_MTU: Final = 65535  # of the way to ourselves, as knet reports it
+_HEADER_REST: Final = 3  # what libknet wants behind the core of any packet before it looks at it
 
 
 class Knet:
@@ -79,6 +84,7 @@ class Knet:
         self._sources: dict[tuple[int, Address], Link] = {}  # whose datagrams come from there
         self._tick_at_ns: int | None = None
         self._ticks = 0
+        self._forget_at_ns: int | None = None  # the configuration of crypto before the latest
         self._complaints = Complaints()
         self._sender = Sender(settings.node_id, self._keyring, self.handle_stats, stopwatch)
         self._receiver = Receiver(
@@ -169,6 +175,8 @@ class Knet:
 
     def load_crypto(self, settings: CryptoSettings) -> int:
         """Accept what is sealed with a new configuration too; returns its index. Raises ValueError."""
+        if self._forget_at_ns is not None:
+            self._forget_crypto()
         self._keyring.load(settings)
         return self._keyring.index
 
@@ -178,8 +186,16 @@ class Knet:
         self._discovery.reset(self._keyring.overhead)
         self._discovery.start_all(now_ns)
 
-    def forget_crypto(self) -> None:
-        """Phase 2: everybody sends with the new configuration, accept no other."""
+    def forget_crypto(self, now_ns: int) -> None:
+        """Phase 2: everybody should send with the new configuration; soon, accept no other.
+
+        Compatibility: libknet accepts no other at once. A node that has missed the message of phase 1 then
+        goes on with the old configuration, in which nobody hears it ask for that message.
+        """
+        self._forget_at_ns = now_ns + OLD_CRYPTO_NS
+
+    def _forget_crypto(self) -> None:
+        self._forget_at_ns = None
         self._keyring.forget()
 
     # --- state, for whoever shows it
@@ -218,12 +234,9 @@ class Knet:
     # --- time
 
     def next_deadline(self) -> int | None:
-        if not self._peers:
+        if not self._peers or self._tick_at_ns is None:
             return None
-        probe_ns = self._discovery.next_deadline()
-        if self._tick_at_ns is None or probe_ns is None:
-            return self._tick_at_ns
-        return min(self._tick_at_ns, probe_ns)
+        return first_of(self._tick_at_ns, self._discovery.next_deadline())
 
     def on_timer(self, now_ns: int) -> None:
         if self._tick_at_ns is not None and now_ns >= self._tick_at_ns:
@@ -232,6 +245,8 @@ class Knet:
         self._discovery.on_timer(now_ns)
 
     def _on_heartbeat(self, now_ns: int) -> None:
+        if self._forget_at_ns is not None and now_ns >= self._forget_at_ns:
+            self._forget_crypto()
         self._ticks += 1
         if self._ticks % TICKS_PER_BACKOFF == 0:
             for link in self._links():
@@ -386,7 +401,7 @@ class Knet:
             return
         kind = packet[1]
         node_id = packet[2] << 8 | packet[3]
-        if kind == PacketType.DATA:
+        if kind == _DATA:
             if near is None or near.node_id != node_id:
                 dropped.wrong_source += 1
             else:

@@ -13,6 +13,9 @@ AGE_MAX: Final = BUFFERS_MAX + 1  # numbers behind the newest at which an incomp
 # narrow.
 DATA_MTU_MIN: Final = -(-PAYLOAD_MAX // FRAGMENTS_MAX)
 
+_DATA: Final = int(PacketType.DATA)
+_encode_data: Final = DATA.encode_big
+
 
 def split(
     message: Buffer, data_mtu: int, node_id: NodeId, seq: int, compression: int, *, broadcast: bool
@@ -21,16 +24,16 @@ def split(
 
     `data_mtu` is at least DATA_MTU_MIN; `message` has 1 to PAYLOAD_MAX bytes.
     """
-    head = (VERSION, PacketType.DATA, node_id, 0, seq, compression, broadcast)
-    encode = DATA.encode_big
     size = len(message)
     if size <= data_mtu:
-        return [encode(*head, 1, 0, 0), message]
+        return [_encode_data(VERSION, _DATA, node_id, 0, seq, compression, broadcast, 1, 0, 0), message]
     view = memoryview(message)
     count = -(-size // data_mtu)
     buffers: list[Buffer] = []
     for number in range(1, count + 1):
-        buffers.append(encode(*head, count, number, 0))
+        buffers.append(
+            _encode_data(VERSION, _DATA, node_id, 0, seq, compression, broadcast, count, number, 0)
+        )
         buffers.append(view[(number - 1) * data_mtu : number * data_mtu])
     return buffers
 

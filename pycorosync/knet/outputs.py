@@ -4,6 +4,7 @@ from collections.abc import Hashable, Iterator
 from enum import Enum
 from typing import Final, NamedTuple, TypeAlias
 
+from pycorosync.record import Record
 from pycorosync.types import Buffer, NodeId
 
 # Where a peer's link ends. The engine compares addresses and prints them, nothing more: whoever owns the
@@ -37,10 +38,11 @@ class Datagrams:
     def __init__(self, buffers: list[Buffer], per_datagram: int) -> None:
         self.buffers = buffers
         self.per_datagram = per_datagram
-        self.segment_size = sum(map(len, buffers[:per_datagram]))
-        self.size = (len(buffers) // per_datagram - 1) * self.segment_size + sum(
-            map(len, buffers[-per_datagram:])
-        )
+        self.segment_size = last = sum([len(buffer) for buffer in buffers[:per_datagram]])
+        count = len(buffers) // per_datagram
+        if count > 1:
+            last = sum([len(buffer) for buffer in buffers[-per_datagram:]])
+        self.size = (count - 1) * self.segment_size + last
 
     def __len__(self) -> int:
         """How many datagrams."""
@@ -57,28 +59,40 @@ class Datagrams:
         return (self.buffers[start : start + count] for start in range(0, len(self.buffers), count))
 
 
-class SendDatagram(NamedTuple):
+class SendDatagram(Record):
     """Send one datagram from the socket of `link`."""
 
-    kind: Kind
-    link: int
-    address: Address
-    payload: Buffer
+    __match_args__ = ("kind", "link", "address", "payload")
+    __slots__ = __match_args__
+
+    def __init__(self, kind: Kind, link: int, address: Address, payload: Buffer) -> None:
+        self.kind = kind
+        self.link = link
+        self.address = address
+        self.payload = payload
 
 
-class SendDatagrams(NamedTuple):
+class SendDatagrams(Record):
     """Send these datagrams in order from the socket of `link`. Several outputs may share one `datagrams`."""
 
-    link: int
-    address: Address
-    datagrams: Datagrams
+    __match_args__ = ("link", "address", "datagrams")
+    __slots__ = __match_args__
+
+    def __init__(self, link: int, address: Address, datagrams: Datagrams) -> None:
+        self.link = link
+        self.address = address
+        self.datagrams = datagrams
 
 
-class Received(NamedTuple):
+class Received(Record):
     """A message, from another node or from ourselves. The buffer is nobody else's, or never changes."""
 
-    node_id: NodeId
-    payload: Buffer
+    __match_args__ = ("node_id", "payload")
+    __slots__ = __match_args__
+
+    def __init__(self, node_id: NodeId, payload: Buffer) -> None:
+        self.node_id = node_id
+        self.payload = payload
 
 
 class LinkUp(NamedTuple):

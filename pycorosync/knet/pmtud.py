@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Final
 
+from pycorosync.deadlines import first_of
 from pycorosync.knet.crypto import Overhead
 from pycorosync.knet.fragments import DATA_MTU_MIN
 from pycorosync.knet.link import Link, data_mtu, on_wire_size, smallest_data_mtu
@@ -204,10 +205,10 @@ class Discovery:
                 self._on_timeout(link, search, now_ns)
 
     def next_deadline(self) -> int | None:
-        deadlines = [
-            search.deadline_ns for search in self._searches.values() if search.deadline_ns is not None
-        ]
-        return min(deadlines, default=None)
+        first: int | None = None
+        for search in self._searches.values():
+            first = first_of(first, search.deadline_ns)
+        return first
 
     def on_reply(self, link: Link, size: bytes, now_ns: int) -> None:
         """The peer has received a probe of ours. Others than the present one mean nothing any more."""

@@ -18,6 +18,10 @@ from pycorosync.types import Buffer, NodeId
 
 KNET = subsystem("KNET")
 
+_DATA_HEADER_SIZE: Final = 14
+_decode_data: Final = DATA.unpack_big
+assert DATA.size == _DATA_HEADER_SIZE
+
 COMPLAIN_EVERY_NS: Final = 1_000_000_000
 
 
@@ -78,10 +82,10 @@ class Receiver:
         if not peer.reachable:
             dropped.unreachable += 1
             return None
-        if len(packet) <= DATA.size:
+        if len(packet) <= _DATA_HEADER_SIZE:
             dropped.malformed += 1
             return None
-        _, _, _, _, seq, compression, _, count, number, channel = DATA.unpack_big(packet, 0)
+        _, _, _, _, seq, compression, _, count, number, channel = _decode_data(packet, 0)
         if not seq or channel:
             dropped.malformed += 1
             return None
@@ -89,7 +93,7 @@ class Receiver:
         if not peer.window.admits(seq):
             dropped.duplicate += 1
             return None
-        body: Buffer | None = memoryview(packet)[DATA.size :]
+        body: Buffer | None = memoryview(packet)[_DATA_HEADER_SIZE:]
         if count != 1:
             body = self._assemble(peer, seq, count, number, packet)
         elif number > 1:
@@ -110,7 +114,7 @@ class Receiver:
             self.dropped.late += 1
             return None
         try:
-            return reassembly.add(seq, count, number, memoryview(packet)[DATA.size :])
+            return reassembly.add(seq, count, number, memoryview(packet)[_DATA_HEADER_SIZE:])
         except MalformedMessage as fault:
             self.dropped.malformed += 1
             KNET.debug("rx: host: %d: %s", peer.node_id, fault)
@@ -142,7 +146,7 @@ class Receiver:
         if len(message) > PAYLOAD_MAX:
             self.dropped.malformed += 1
             return False
-        if target not in (ALL, self._node_id):
+        if target != ALL and target != self._node_id:
             self.dropped.for_others += 1
             return False
         return True

@@ -1,6 +1,7 @@
 """Makes datagrams of messages: compress, cut, seal, once for all who get them (libknet: threads_tx.c)."""
 
 from collections.abc import Callable
+from typing import Final
 
 from pycorosync.knet.compress import NO_MODEL, Compressor, Unusable
 from pycorosync.knet.crypto import Keyring
@@ -16,7 +17,7 @@ KNET = subsystem("KNET")
 
 # All links are pinged when the sequence number is a multiple of this, so that nodes to which no data goes can
 # follow it.
-PING_EVERY_MESSAGES = SEQ_MASK // 8
+PING_EVERY_MESSAGES: Final = SEQ_MASK // 8
 
 
 class Sender:

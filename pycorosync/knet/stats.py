@@ -11,7 +11,7 @@ NEVER_U32: Final = 2**32 - 1  # the smallest latency before one was measured
 NEVER_U64: Final = 2**64 - 1
 
 
-@dataclass(slots=True)
+@dataclass
 class LinkStats:
     """Of one link to one node. `enabled`, `connected`, `mtu` and latencies are filled in when it is read."""
 
@@ -75,7 +75,7 @@ class LinkStats:
         return self.tx_data_retries + self.tx_ping_retries + self.tx_pong_retries + self.tx_pmtu_retries
 
 
-@dataclass(slots=True)
+@dataclass
 class HandleStats:
     """Of all links together. Times are nanoseconds, and stay as they are here if nothing measures them.
 
@@ -118,7 +118,7 @@ class HandleStats:
         setattr(self, mean, (getattr(self, mean) * count + duration_ns) // (count + 1))
 
 
-@dataclass(slots=True)
+@dataclass
 class Dropped:
     """Why datagrams were dropped; libknet has no such figures."""
 

@@ -13,7 +13,10 @@ from pycorosync.types import Buffer, NodeId
 
 ALL: Final = 0  # as a target: everybody
 TARGET_OFFSET, TARGET_END = 9, 13
-_TARGETS: Final = {b"\x70\xc0": struct.Struct("<I"), b"\xc0\x70": struct.Struct(">I")}
+_LITTLE: Final = struct.Struct("<I")
+_BIG: Final = struct.Struct(">I")
+_read_little: Final = _LITTLE.unpack_from
+_read_big: Final = _BIG.unpack_from
 
 
 def target_of(frame: Buffer) -> NodeId:
@@ -21,21 +24,23 @@ def target_of(frame: Buffer) -> NodeId:
 
     Compatibility: corosync reads the target in its own byte order and takes any two bytes for the magic.
     """
-    return int(_codec(frame).unpack_from(frame, TARGET_OFFSET)[0])
+    target: NodeId = (_read_little if _is_little(frame) else _read_big)(frame, TARGET_OFFSET)[0]
+    return target
 
 
 def with_target(frame: Buffer, node_id: NodeId) -> Buffer:
     """The frame for `node_id`; a copy only if it was for somebody else. Raises MalformedMessage."""
-    codec = _codec(frame)
-    if codec.unpack_from(frame, TARGET_OFFSET)[0] == node_id:
+    if target_of(frame) == node_id:
         return frame
     changed = bytearray(frame)
-    codec.pack_into(changed, TARGET_OFFSET, node_id)
+    (_LITTLE if _is_little(frame) else _BIG).pack_into(changed, TARGET_OFFSET, node_id)
     return changed
 
 
-def _codec(frame: Buffer) -> struct.Struct:
-    codec = _TARGETS.get(bytes(frame[:2]))
-    if codec is None or len(frame) < TARGET_END:
-        raise MalformedMessage("no totem frame")
-    return codec
+def _is_little(frame: Buffer) -> bool:
+    if len(frame) >= TARGET_END:
+        if frame[0] == 0x70 and frame[1] == 0xC0:
+            return True
+        if frame[0] == 0xC0 and frame[1] == 0x70:
+            return False
+    raise MalformedMessage("no totem frame")

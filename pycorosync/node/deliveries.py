@@ -67,8 +67,8 @@ class Deliveries:
         if not waiting:
             return False
         while waiting:
-            node_id, payload, order = waiting.popleft()
-            self._deliver_packet(node_id, payload, order, now_ns)
+            packet = waiting.popleft()
+            self._deliver_packet(packet.node_id, packet.payload, packet.order, now_ns)
         return True
 
     def _deliver_packet(self, node_id: NodeId, payload: memoryview, order: str, now_ns: int) -> None:

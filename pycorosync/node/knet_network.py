@@ -11,10 +11,10 @@ from pycorosync.config.model import CryptoConfig, LinkConfig, Timers, TotemConfi
 from pycorosync.knet.crypto import CryptoSettings, Entropy
 from pycorosync.knet.engine import OWN_MTU, Knet
 from pycorosync.knet.link import LinkSettings
-from pycorosync.knet.outputs import Address, Output
+from pycorosync.knet.outputs import Address, Kind, Output
 from pycorosync.knet.settings import CompressionSettings, KnetSettings, LinkMode
 from pycorosync.log import subsystem
-from pycorosync.node.network import configured_addresses
+from pycorosync.node.network import Network, configured_addresses
 from pycorosync.node.outputs import Binding
 from pycorosync.services.service import LinkStatus
 from pycorosync.types import Buffer, NodeId
@@ -29,22 +29,15 @@ PMTUD_INTERVAL_S, PMTUD_INTERVAL_MAX_S, MANUAL_MTU_MAX = 60, 86400, 65535
 ACTIVATE, CLEAN_UP = 1, 2  # phases of a change of keys
 
 
-class KnetNetwork:
+class KnetNetwork(Network):
     """See Network in network.py."""
 
-    name = "knet"
-
     def __init__(self, totem: TotemConfig, entropy: Entropy) -> None:
+        self.name = "knet"
         self._totem = totem
         self._settings = knet_settings(totem)
         self._knet = Knet(self._settings, crypto_settings(totem.crypto), entropy)
         self._crypto_pending = False
-        self.receive = self._knet.receive
-        self.on_send_error = self._knet.on_send_error
-        self.on_network_error = self._knet.on_network_error
-        self.on_timer = self._knet.on_timer
-        self.next_deadline = self._knet.next_deadline
-        self.reachable = self._knet.is_reachable
 
     @property
     def outputs(self) -> list[Output]:
@@ -68,6 +61,26 @@ class KnetNetwork:
 
     def send(self, frame: Buffer, to: NodeId, now_ns: int, *, loop_back: bool = False) -> None:
         self._knet.send(frame, to, now_ns, loop_back=loop_back)
+
+    def receive(self, link: int, source: Address, datagram: Buffer, now_ns: int) -> None:
+        self._knet.receive(link, source, datagram, now_ns)
+
+    def on_send_error(
+        self, link: int, address: Address, kind: Kind, error: int, kernel_mtu: int, now_ns: int
+    ) -> None:
+        self._knet.on_send_error(link, address, kind, error, kernel_mtu, now_ns)
+
+    def on_network_error(self, link: int, address: Address, error: int) -> None:
+        self._knet.on_network_error(link, address, error)
+
+    def on_timer(self, now_ns: int) -> None:
+        self._knet.on_timer(now_ns)
+
+    def next_deadline(self) -> int | None:
+        return self._knet.next_deadline()
+
+    def reachable(self, node_id: NodeId) -> bool:
+        return self._knet.is_reachable(node_id)
 
     # --- configuration
 
@@ -104,7 +117,7 @@ class KnetNetwork:
         if phase == ACTIVATE:
             self._knet.use_crypto(now_ns)
         elif phase == CLEAN_UP:
-            self._knet.forget_crypto()
+            self._knet.forget_crypto(now_ns)
             self._crypto_pending = False
 
     # --- what services see

@@ -1,7 +1,7 @@
 """What is below the ring, as the node and its services see it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Protocol
 
 from pycorosync.cmap.stats import Stat
 from pycorosync.config.model import TotemConfig, Transport
@@ -15,44 +15,67 @@ _TWO_MCAST_HEADERS = 90
 _KNET_MESSAGE_BYTES = 65536
 
 
-class Network(Protocol):
+class Network(ABC):
     """One of knet, udp, udpu. See Knet for what the verbs mean."""
 
     name: str
-    outputs: list[Output]
 
+    @property
+    def outputs(self) -> list[Output]:
+        raise NotImplementedError
+
+    @outputs.setter
+    def outputs(self, empty: list[Output]) -> None:
+        raise NotImplementedError
+
+    @abstractmethod
     def start(self, now_ns: int) -> None: ...
 
+    @abstractmethod
     def bindings(self) -> tuple[Binding, ...]: ...
 
+    @abstractmethod
     def send(self, frame: Buffer, to: NodeId, now_ns: int, *, loop_back: bool = False) -> None: ...
 
+    @abstractmethod
     def receive(self, link: int, source: Address, datagram: Buffer, now_ns: int) -> None: ...
 
+    @abstractmethod
     def on_send_error(
         self, link: int, address: Address, kind: Kind, error: int, kernel_mtu: int, now_ns: int
     ) -> None: ...
 
+    @abstractmethod
     def on_network_error(self, link: int, address: Address, error: int) -> None: ...
 
+    @abstractmethod
     def on_timer(self, now_ns: int) -> None: ...
 
+    @abstractmethod
     def next_deadline(self) -> int | None: ...
 
+    @abstractmethod
     def on_membership(self, members: tuple[NodeId, ...]) -> None: ...
 
+    @abstractmethod
     def reconfigure(self, totem: TotemConfig, now_ns: int) -> None: ...
 
+    @abstractmethod
     def reconfigure_crypto(self, phase: int, now_ns: int) -> None: ...
 
+    @abstractmethod
     def addresses(self, node_id: NodeId) -> list[str]: ...
 
+    @abstractmethod
     def links(self, node_id: NodeId) -> list[LinkStatus]: ...
 
+    @abstractmethod
     def reachable(self, node_id: NodeId) -> bool: ...
 
+    @abstractmethod
     def stats(self) -> Iterable[Stat]: ...
 
+    @abstractmethod
     def clear_stats(self) -> None: ...
 
 

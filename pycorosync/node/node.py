@@ -14,12 +14,12 @@ This is the only place where the outputs of one layer become the input of anothe
 import errno
 import struct
 from collections import deque
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from pycorosync.cmap.stats import StatsMap
 from pycorosync.config.model import Configuration, TotemConfig
 from pycorosync.cs_error import CsError
+from pycorosync.deadlines import first_of
 from pycorosync.knet.crypto import Entropy
 from pycorosync.knet.outputs import Address, Kind, Received, SendDatagram, SendDatagrams
 from pycorosync.log import subsystem
@@ -336,8 +336,8 @@ class Node:
             self._services_changed = False
             services = [service.next_deadline() for service in self._timed]
             self._services_due_ns = min([due for due in services if due is not None], default=None)
-        deadlines = (self._services_due_ns, self._ring.next_deadline(), self._network.next_deadline())
-        return min([due for due in deadlines if due is not None], default=None)
+        below = first_of(self._ring.next_deadline(), self._network.next_deadline())
+        return first_of(self._services_due_ns, below)
 
     def run(self, now_ns: int) -> None:
         """Do all that is due: timers, our own frames, messages that wait for the token."""
@@ -420,7 +420,19 @@ class Node:
         while ring.outputs or network.outputs:
             outputs, ring.outputs = ring.outputs, []
             for output in outputs:
-                ROUTES[type(output)](self, output, now_ns)
+                if isinstance(output, totem.Broadcast):
+                    network.send(output.frame, ALL_NODES, now_ns, loop_back=output.loop_back)
+                elif isinstance(output, totem.SendToken):
+                    network.send(output.frame, output.node_id, now_ns)
+                elif isinstance(output, totem.Deliver):
+                    self._deliveries.put(output)
+                elif isinstance(output, totem.MembershipChanged):
+                    self._on_membership(output, now_ns)
+                elif isinstance(output, totem.SaveRingId):
+                    self._on_save_ring_id(output)
+                else:
+                    for line in output.lines():
+                        TOTEM.notice("%s", line)
             if network.outputs:
                 self._drain_network(now_ns)
 
@@ -433,17 +445,8 @@ class Node:
                     self._loopback.append(output.payload)
                 else:
                     self._ring.receive(output.payload, now_ns)
-            elif isinstance(output, SendDatagram | SendDatagrams):
+            elif isinstance(output, (SendDatagrams, SendDatagram)):
                 self.outputs.append(output)
-
-    def _on_broadcast(self, output: totem.Broadcast, now_ns: int) -> None:
-        self._network.send(output.frame, ALL_NODES, now_ns, loop_back=output.loop_back)
-
-    def _on_token(self, output: totem.SendToken, now_ns: int) -> None:
-        self._network.send(output.frame, output.node_id, now_ns)
-
-    def _on_deliver(self, output: totem.Deliver, _now_ns: int) -> None:
-        self._deliveries.put(output)
 
     def _on_delivered(self, service: Service, now_ns: int) -> None:
         self._services_changed = True
@@ -457,7 +460,7 @@ class Node:
     def _on_events(self, events: list[Event]) -> None:
         self.outputs.append(SendEvents(events))
 
-    def _on_save_ring_id(self, output: totem.SaveRingId, now_ns: int) -> None:
+    def _on_save_ring_id(self, output: totem.SaveRingId) -> None:
         self.outputs.append(SaveRingId(output.ring_id.seq))
 
     def _on_membership(self, change: totem.MembershipChanged, now_ns: int) -> None:
@@ -483,10 +486,6 @@ class Node:
         self._deliveries.unpacker.begin_sync()
         self._synchronizer.start(change.ring_id, change.members, now_ns)
         self._collect_synchronizer(now_ns)
-
-    def _on_ring_installed(self, ring: totem.RingInstalled, now_ns: int) -> None:
-        for line in ring.lines():
-            TOTEM.notice("%s", line)
 
     # --- synchronization
 
@@ -558,14 +557,3 @@ class Node:
     def publish_counters(self) -> None:
         """Bring runtime.services.* up to date: called before anyone can look."""
         self._counters.publish(self.view.cmap, self.services)
-
-
-# How the ring's outputs are joined to the rest of the node.
-ROUTES: dict[type, Callable[[Node, Any, int], None]] = {
-    totem.Broadcast: Node._on_broadcast,
-    totem.SendToken: Node._on_token,
-    totem.Deliver: Node._on_deliver,
-    totem.SaveRingId: Node._on_save_ring_id,
-    totem.MembershipChanged: Node._on_membership,
-    totem.RingInstalled: Node._on_ring_installed,
-}

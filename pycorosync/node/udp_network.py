@@ -6,7 +6,7 @@ from pycorosync.cmap.stats import Stat
 from pycorosync.config.model import LinkConfig, Member, TotemConfig, Transport
 from pycorosync.knet.outputs import Address, Kind, Output
 from pycorosync.log import subsystem
-from pycorosync.node.network import configured_addresses, frame_payload_bytes
+from pycorosync.node.network import Network, configured_addresses, frame_payload_bytes
 from pycorosync.node.outputs import Binding
 from pycorosync.services.service import LinkStatus
 from pycorosync.types import Buffer, NodeId
@@ -15,7 +15,7 @@ from pycorosync.udp.engine import Udp, UdpSettings
 TOTEM = subsystem("TOTEM")
 
 
-class UdpNetwork:
+class UdpNetwork(Network):
     """See Network in network.py."""
 
     def __init__(self, totem: TotemConfig) -> None:

@@ -1,11 +1,12 @@
 """Timers and limits of the ring, from corosync.conf's totem section (corosync: exec/totemconfig.c)."""
 
 from dataclasses import dataclass
+from typing import Final
 
-MS = 1_000_000  # nanoseconds
+MS: Final = 1_000_000  # nanoseconds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RingConfig:
     """totem's options, with corosync's defaults for a two-node cluster."""
 

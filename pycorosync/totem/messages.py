@@ -6,26 +6,28 @@ decoder checks the frame's length against the counts in it, and raises Malformed
 
 from collections.abc import Callable, Iterable
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from construct import Int8ul, Int16ul, Int32sl, Int32ul, Int64ul, Struct
 
 from pycorosync.errors import MalformedMessage
+from pycorosync.record import Record
 from pycorosync.types import Buffer, NodeId, RingId
 from pycorosync.wire.fixed import BIG, LITTLE, NATIVE, Fixed
 
-MAGIC = 0xC070
-VERSION = 3
-NODES_MAX = 384
-RETRANSMIT_ENTRIES_MAX = 30
-FRAME_SIZE_MAX = 65536
-RING_SEQ_MASK = 0xFFFFFFFFFFFFFFFF
+MAGIC: Final = 0xC070
+VERSION: Final = 3
+NODES_MAX: Final = 384
+RETRANSMIT_ENTRIES_MAX: Final = 30
+FRAME_SIZE_MAX: Final = 65536
+RING_SEQ_MASK: Final = 0xFFFFFFFFFFFFFFFF
 # A ring number that leaves room for so many more rings. One near the end would have the next one begin anew
 # below those that are known, and no node would accept it.
 RING_SEQ_MAX = RING_SEQ_MASK - (1 << 34)
 
-RECOVERY_COPY, ORIGINAL = 1, 2  # values of an mcast's `encapsulated`
-LEAVING_NODE_ID = 0  # in the header of a join message: the sender leaves
+RECOVERY_COPY: Final = 1  # values of an mcast's `encapsulated`
+ORIGINAL: Final = 2
+LEAVING_NODE_ID: Final = 0  # in the header of a join message: the sender leaves
 
 
 class MessageType(IntEnum):
@@ -105,8 +107,20 @@ COMMIT_ENTRY = Fixed(
 HOLD_CANCEL = Fixed("HoldCancel", Struct("header" / HEADER, "ring_id" / RING_ID))
 NODE_ID = Fixed("NodeId", Struct("node_id" / Int32ul))
 
-assert (ORF_TOKEN.size, RETRANSMIT_ENTRY.size, MCAST.size, MERGE_DETECT.size) == (57, 16, 45, 29)
+HEADER_SIZE: Final = 13
+ORF_TOKEN_SIZE: Final = 57
+MCAST_SIZE: Final = 45
+assert (HEADER_ONLY.size, ORF_TOKEN.size, MCAST.size) == (HEADER_SIZE, ORF_TOKEN_SIZE, MCAST_SIZE)
+assert (RETRANSMIT_ENTRY.size, MERGE_DETECT.size) == (16, 29)
 assert (JOIN.size, COMMIT_TOKEN.size, COMMIT_ENTRY.size, HOLD_CANCEL.size) == (33, 41, 24, 25)
+
+# Bound once: these run for each packet.
+_little_orf_token: Final = ORF_TOKEN.unpack_little
+_big_orf_token: Final = ORF_TOKEN.unpack_big
+_little_mcast: Final = MCAST.unpack_little
+_big_mcast: Final = MCAST.unpack_big
+_encode_orf_token: Final = ORF_TOKEN.encode_native
+_write_mcast_header: Final = MCAST.pack_native
 
 
 class OrfToken:
@@ -134,10 +148,11 @@ class OrfToken:
 
     def encode(self, order: str = NATIVE, target: NodeId = 0) -> bytes:
         ring_id = self.ring_id
-        head = ORF_TOKEN.encode(
-            MAGIC, VERSION, MessageType.ORF_TOKEN, 0, self.node_id, target,
+        pack = _encode_orf_token if order == NATIVE else ORF_TOKEN.encode_foreign
+        head: bytes = pack(
+            MAGIC, VERSION, 0, 0, self.node_id, target,
             self.seq, self.token_seq, self.aru, self.aru_addr, ring_id.representative, ring_id.seq,
-            self.backlog, self.fcc, self.retrans_flg, len(self.requests), order=order,
+            self.backlog, self.fcc, self.retrans_flg, len(self.requests),
         )  # fmt: skip
         if not self.requests:
             return head
@@ -145,20 +160,29 @@ class OrfToken:
         return head + b"".join(entries)
 
 
-class Mcast(NamedTuple):
+class Mcast(Record):
     """A message of the ring as it is kept: the fields that matter, and the whole frame."""
 
-    node_id: NodeId  # who delivers it
-    system_from: NodeId  # who originated it; differs from node_id for no message that corosync sends
-    seq: int
-    ring_id: RingId
-    encapsulated: int
-    frame: Buffer
-    order: str
+    __match_args__ = (
+        "node_id", "system_from", "seq", "ring_id", "encapsulated", "frame", "order",
+    )  # fmt: skip
+    __slots__ = __match_args__
+
+    def __init__(
+        self, node_id: NodeId, system_from: NodeId, seq: int, ring_id: RingId, encapsulated: int,
+        frame: Buffer, order: str,
+    ) -> None:  # fmt: skip
+        self.node_id = node_id  # who delivers it
+        self.system_from = system_from  # who originated it; node_id in every message that corosync sends
+        self.seq = seq
+        self.ring_id = ring_id
+        self.encapsulated = encapsulated
+        self.frame = frame
+        self.order = order
 
     @property
     def payload(self) -> memoryview:
-        return memoryview(self.frame)[45:]
+        return memoryview(self.frame)[MCAST_SIZE:]
 
 
 class MergeDetect(NamedTuple):
@@ -240,7 +264,7 @@ Message = OrfToken | Mcast | MergeDetect | Join | CommitToken | HoldCancel
 
 def decode(frame: Buffer) -> tuple[MessageType, Message]:
     """The message in a frame; raises MalformedMessage."""
-    if len(frame) < HEADER_ONLY.size:
+    if len(frame) < HEADER_SIZE:
         raise MalformedMessage(f"Message received is too short...  Ignoring {len(frame)}.")
     order = byte_order(frame)
     if frame[2] != VERSION:
@@ -264,29 +288,31 @@ def byte_order(frame: Buffer) -> str:
 
 
 def decode_orf_token(frame: Buffer, order: str) -> OrfToken:
+    _check_size("orf_token", frame, ORF_TOKEN_SIZE)
     (_, _, _, _, node_id, _, seq, token_seq, aru, aru_addr, representative, ring_seq, backlog, fcc,
-     retrans_flg, count) = ORF_TOKEN.decode(frame, 0, order)  # fmt: skip
-    _check_length("orf_token", frame, 0 <= count <= RETRANSMIT_ENTRIES_MAX, 57 + 16 * count)
+     retrans_flg, count) = (_little_orf_token if order == LITTLE else _big_orf_token)(frame, 0)  # fmt: skip
+    _check_length("orf_token", frame, 0 <= count <= RETRANSMIT_ENTRIES_MAX, ORF_TOKEN_SIZE + 16 * count)
     requests = []
     if count:
         requests = [
-            (RingId(rep, rep_seq), missing)
-            for rep, rep_seq, missing in RETRANSMIT_ENTRY.iterate(memoryview(frame)[57:], order)
+            (_ring_id(rep, rep_seq), missing)
+            for rep, rep_seq, missing in RETRANSMIT_ENTRY.iterate(memoryview(frame)[ORF_TOKEN_SIZE:], order)
         ]
     return OrfToken(
         node_id=node_id, seq=seq, token_seq=token_seq, aru=aru, aru_addr=aru_addr,
-        ring_id=RingId(representative, ring_seq), backlog=backlog, fcc=fcc, retrans_flg=retrans_flg,
+        ring_id=_ring_id(representative, ring_seq), backlog=backlog, fcc=fcc, retrans_flg=retrans_flg,
         requests=requests,
     )  # fmt: skip
 
 
 def decode_mcast(frame: Buffer, order: str) -> Mcast:
-    (_, _, _, encapsulated, node_id, _, system_from, seq, _, representative, ring_seq, _, _) = MCAST.decode(
-        frame, 0, order
-    )
+    _check_size("mcast", frame, MCAST_SIZE)
+    (_, _, _, encapsulated, node_id, _, system_from, seq, _, representative, ring_seq, _, _) = (
+        _little_mcast if order == LITTLE else _big_mcast
+    )(frame, 0)
     if not node_id or not system_from or len(frame) > FRAME_SIZE_MAX:
         raise MalformedMessage("Received mcast message without a sender or too long...  ignoring.")
-    return Mcast(node_id, system_from, seq, RingId(representative, ring_seq), encapsulated, frame, order)
+    return Mcast(node_id, system_from, seq, _ring_id(representative, ring_seq), encapsulated, frame, order)
 
 
 def decode_merge_detect(frame: Buffer, order: str) -> MergeDetect:
@@ -341,7 +367,7 @@ def write_mcast_header(
     frame: bytearray, node_id: NodeId, seq: int, this_seqno: int, ring_id: RingId, encapsulated: int
 ) -> None:
     """Fill in the first 45 bytes of a frame of ours, once its place in the order is known."""
-    MCAST.pack_native(
+    _write_mcast_header(
         frame, 0, MAGIC, VERSION, 1, encapsulated, node_id, 0,
         node_id, seq, this_seqno, ring_id.representative, ring_id.seq, 0, 0,
     )  # fmt: skip
@@ -363,6 +389,22 @@ def _check_length(name: str, frame: Buffer, counts_fit: bool, size: int) -> None
     if len(frame) != size:
         fault = "short" if len(frame) < size else "long"
         raise MalformedMessage(f"Received {name} message is too {fault}...  ignoring.")
+
+
+def _check_size(name: str, frame: Buffer, size: int) -> None:
+    if len(frame) < size:
+        raise MalformedMessage(f"{name} needs {size} bytes, has {len(frame)}")
+
+
+def _ring_id(representative: NodeId, seq: int) -> RingId:
+    """The same object as last time if that was the same ring, as it nearly always is."""
+    last = _last_ring_id[0]
+    if last != (representative, seq):
+        last = _last_ring_id[0] = RingId(representative, seq)
+    return last
+
+
+_last_ring_id: Final = [RingId(0, 0)]
 
 
 def _encode_node_ids(node_ids: Iterable[NodeId], order: str) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
+from pycorosync.record import Record
 from pycorosync.types import Buffer, NodeId, RingId
 
 
@@ -18,7 +19,7 @@ class MembershipKind(Enum):
     REGULAR = "regular"  # the new ring; messages that follow were ordered in it
 
 
-class Broadcast(NamedTuple):
+class Broadcast(Record):
     """Send `frame` to every node that can be reached.
 
     When `loop_back` is set the node also passes it to its own SingleRing.receive, after this call has
@@ -26,23 +27,35 @@ class Broadcast(NamedTuple):
     The frame's buffer is not changed afterwards.
     """
 
-    frame: Buffer
-    loop_back: bool
+    __match_args__ = ("frame", "loop_back")
+    __slots__ = __match_args__
+
+    def __init__(self, frame: Buffer, loop_back: bool) -> None:
+        self.frame = frame
+        self.loop_back = loop_back
 
 
-class SendToken(NamedTuple):
+class SendToken(Record):
     """Send `frame` to one node. To ourselves: pass it to SingleRing.receive after this call has returned."""
 
-    node_id: NodeId
-    frame: Buffer
+    __match_args__ = ("node_id", "frame")
+    __slots__ = __match_args__
+
+    def __init__(self, node_id: NodeId, frame: Buffer) -> None:
+        self.node_id = node_id
+        self.frame = frame
 
 
-class Deliver(NamedTuple):
+class Deliver(Record):
     """The next packet in the ring's total order, for Unpacker.feed; `order` is the sender's byte order."""
 
-    node_id: NodeId
-    payload: memoryview
-    order: str
+    __match_args__ = ("node_id", "payload", "order")
+    __slots__ = __match_args__
+
+    def __init__(self, node_id: NodeId, payload: memoryview, order: str) -> None:
+        self.node_id = node_id
+        self.payload = payload
+        self.order = order
 
 
 class MembershipChanged(NamedTuple):

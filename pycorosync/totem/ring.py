@@ -21,7 +21,7 @@ once: nobody else could ask for them. The hold timer still sends the token round
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from pycorosync.errors import MalformedMessage
 from pycorosync.log import subsystem
@@ -51,11 +51,14 @@ from pycorosync.types import Buffer, NodeId, RingId
 
 LOG = subsystem("TOTEM")
 
-RING_SEQ_STEP = 4
+# Looking up a member of an enumeration takes longer than what is done with it for each packet.
+_OPERATIONAL: Final = State.OPERATIONAL
+_RECOVERY: Final = State.RECOVERY
+RING_SEQ_STEP: Final = 4
 # Members of a new ring enter OPERATIONAL at most about one rotation apart. Before all have, nobody lets
 # strangers break it up: those still in RECOVERY keep the failed set by which the ring was formed, and impose
 # it on the next one. Two rings that hear each other could go on excluding each other for ever.
-SETTLED_VISITS = 2
+SETTLED_VISITS: Final = 2
 
 
 class SingleRing(Transitions):
@@ -136,7 +139,7 @@ class SingleRing(Transitions):
         self._watch_activity(token.seq, now_ns)
         if not precedes(self._token_seq, token.token_seq):
             return  # a copy of one that we have used
-        recovering = self._state is State.RECOVERY
+        recovering = self._state is _RECOVERY
         window = self._recovery_window if recovering else self._window
         if distance(window.aru, token.seq) > WINDOW_MAX:
             self._refuse("Received orf_token message has an impossible sequence number...  ignoring.", now_ns)
@@ -184,7 +187,7 @@ class SingleRing(Transitions):
 
     def _pass_token_on(self, token: OrfToken, now_ns: int) -> None:
         """Send the token to our successor, or hold it; deliver afterwards, so that nobody waits for that."""
-        operational = self._state is State.OPERATIONAL
+        operational = self._state is _OPERATIONAL
         if operational and self._is_alone:
             self._deliver(self._window.take_contiguous())
             self._window.release(self._window.delivered)

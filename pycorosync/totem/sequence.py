@@ -5,8 +5,10 @@ plainly otherwise. Within half of the number space, which is all that a ring wit
 ever compares, this is the ordinary circular order that is used here.
 """
 
-MASK = 0xFFFFFFFF
-HALF = 0x80000000
+from typing import Final
+
+MASK: Final = 0xFFFFFFFF
+HALF: Final = 0x80000000
 
 
 def precedes(first: int, second: int) -> bool:

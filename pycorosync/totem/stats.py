@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pycorosync.totem.messages import MessageType
 from pycorosync.totem.packing import Packer
@@ -13,7 +13,8 @@ UINT8, UINT32, UINT64 = 2, 6, 8
 
 TOKENS_KEPT = 100
 CONTINUOUS_GATHER_MAX = 3  # more attempts than this without a ring look like a firewall
-NS_PER_MS = 1_000_000
+NS_PER_MS: Final = 1_000_000
+_MCAST: Final = int(MessageType.MCAST)
 
 
 class Entry(NamedTuple):
@@ -77,7 +78,7 @@ class RingStats:
         if is_ours:
             self.mcast_tx += new
         self.mcast_retx += repeated
-        self.received[MessageType.MCAST] += new + repeated
+        self.received[_MCAST] += new + repeated
 
     def merge_detect_sent(self) -> None:
         self.memb_merge_detect_tx += 1

@@ -2,6 +2,8 @@
 
 from enum import IntEnum, auto
 
+from pycorosync.deadlines import first_of
+
 
 class Timer(IntEnum):
     """Each timer and what its end means."""
@@ -43,7 +45,10 @@ class Timers:
         return self._deadlines.get(timer)
 
     def next_deadline(self) -> int | None:
-        return min(self._deadlines.values()) if self._deadlines else None
+        first: int | None = None
+        for deadline_ns in self._deadlines.values():
+            first = first_of(first, deadline_ns)
+        return first
 
     def pop_expired(self, now_ns: int) -> Timer | None:
         """Stop and return the timer whose deadline passed first; None when no deadline has passed."""

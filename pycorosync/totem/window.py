@@ -5,10 +5,12 @@ on, up to `aru` are there without a hole, and none above `high_seq` is known. Ne
 kept.
 """
 
+from typing import Final
+
 from pycorosync.totem.messages import Mcast
 from pycorosync.totem.sequence import MASK, distance, precedes
 
-WINDOW_MAX = 16384
+WINDOW_MAX: Final = 16384
 
 
 class Window:

@@ -12,15 +12,16 @@ The byte order written in the declaration is only a notation; `order` of each ca
 import struct
 from collections import namedtuple
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import construct
 
 from pycorosync.errors import MalformedMessage
 from pycorosync.types import Buffer
 
-LITTLE, BIG = "<", ">"
-NATIVE = "<" if struct.pack("=H", 1) == b"\x01\x00" else ">"
+LITTLE: Final = "<"
+BIG: Final = ">"
+NATIVE: Final = "<" if struct.pack("=H", 1) == b"\x01\x00" else ">"
 
 
 class Fixed:
@@ -30,6 +31,7 @@ class Fixed:
         "_big",
         "_little",
         "encode_big",
+        "encode_foreign",
         "encode_native",
         "layout",
         "name",
@@ -37,6 +39,7 @@ class Fixed:
         "record",
         "size",
         "unpack_big",
+        "unpack_little",
         "unpack_native",
     )
 
@@ -53,9 +56,11 @@ class Fixed:
         self.unpack_native = native.unpack_from
         self.pack_native = native.pack_into
         self.encode_native = native.pack
-        # The same for messages that are big-endian whoever sends them.
+        # The same where the byte order is another, or that of whoever has sent it.
+        self.unpack_little = self._little.unpack_from
         self.unpack_big = self._big.unpack_from
         self.encode_big = self._big.pack
+        self.encode_foreign = (self._big if NATIVE == LITTLE else self._little).pack
 
     def decode(self, data: Buffer, offset: int = 0, order: str = NATIVE) -> Any:
         """The record at `offset`; raises MalformedMessage when fewer than `size` bytes are there."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pycorosync.knet.crypto import CryptoSettings
+from pycorosync.knet.engine import OLD_CRYPTO_NS
 from pycorosync.knet.messages import PacketType, decode
 from pycorosync.knet.outputs import (
     HostReachable,
@@ -385,13 +386,13 @@ def test_the_key_changes_under_traffic_without_loss() -> None:
                 network[node].use_crypto(network.now_ns)
                 network.act(node)
             else:
-                network[node].forget_crypto()
+                network[node].forget_crypto(network.now_ns)
         traffic()
         network.run(10 * MS)
 
     for change in ("load", "use", "forget"):
         everybody(change)
-    network.run(S)
+    network.run(OLD_CRYPTO_NS + S)
     for node in (1, 2, 3):
         for source in {1, 2, 3} - {node}:
             assert len(network.received(node, source)) == sent[0]
@@ -400,6 +401,39 @@ def test_the_key_changes_under_traffic_without_loss() -> None:
     stranger = network.start(3, settings(3, 3), old)
     assert not network.run(10 * S, lambda: stranger.is_reachable(1))
     assert network[1].dropped.unsealed > 0
+
+
+def test_who_is_late_with_new_keys_is_heard_for_a_while() -> None:
+    """It has loaded them, and the message that tells to use them was lost on its way to it."""
+    old, new = crypto(seed=1), crypto(seed=2)
+    network = Network(2, crypto=old).form()
+    for node in (1, 2):
+        network[node].load_crypto(new)
+    network[1].use_crypto(network.now_ns)
+    network.act(1)
+    network[1].forget_crypto(network.now_ns)
+    network.send(2, frame(b"again, please"))
+    network.run(10 * MS)
+    assert len(network.received(1, 2)) == 1
+    network.run(OLD_CRYPTO_NS + S)
+    network.send(2, frame(b"still the old ones"))
+    network.run(10 * MS)
+    assert len(network.received(1, 2)) == 1
+    assert network[1].dropped.unsealed > 0
+
+
+def test_a_third_configuration_takes_the_place_of_the_first() -> None:
+    network = Network(2, crypto=crypto(seed=1)).form()
+    for number in (2, 3, 4):
+        for node in (1, 2):
+            assert network[node].load_crypto(crypto(seed=number)) == 2 - number % 2
+        for node in (1, 2):
+            network[node].use_crypto(network.now_ns)
+            network.act(node)
+            network[node].forget_crypto(network.now_ns)
+    network.send(2, frame(b"all the same"))
+    network.run(10 * MS)
+    assert len(network.received(1, 2)) == 1
 
 
 @pytest.mark.parametrize(("old", "new"), [(CryptoSettings(), crypto()), (crypto(), CryptoSettings())])
@@ -413,11 +447,12 @@ def test_encryption_is_turned_on_and_off_under_traffic(old: CryptoSettings, new:
                 network[node].use_crypto(network.now_ns)
                 network.act(node)
             else:
-                network[node].forget_crypto()
+                network[node].forget_crypto(network.now_ns)
             network.send(1, frame(step.encode()))
             network.send(2, frame(step.encode()))
             network.run(10 * MS)
     assert len(network.received(1, 2)) == len(network.received(2, 1)) == 6
+    network.run(OLD_CRYPTO_NS)
     network.keep_sent = True
     network.run(2 * S)
     assert all((payload[:1] == b"\x01") is not new.enabled for *_, payload in network.sent) or new.enabled

@@ -52,7 +52,7 @@ def drops_what_is_behind_a_hole(patch: pytest.MonkeyPatch) -> None:
 
 def forgets_the_ring_id(patch: pytest.MonkeyPatch) -> None:
     """The number of the ring is not stored."""
-    patch.setitem(node.ROUTES, outputs.SaveRingId, lambda *_arguments: None)
+    patch.setattr(node.Node, "_on_save_ring_id", lambda *_arguments: None)
 
 
 def begins_with_the_stored_number(patch: pytest.MonkeyPatch) -> None:

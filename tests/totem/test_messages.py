@@ -118,6 +118,7 @@ def test_an_mcast_of_ours_is_written_in_our_order() -> None:
     frame = bytearray(45) + b"payload"
     write_mcast_header(frame, 3, 0xFFFFFFFE, 11, RING, RECOVERY_COPY)
     message = decode(frame)[1]
+    assert isinstance(message, Mcast)
     assert message == Mcast(3, 3, 0xFFFFFFFE, RING, RECOVERY_COPY, frame, NATIVE)
     assert bytes(message.payload) == b"payload"
 

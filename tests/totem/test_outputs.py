@@ -10,7 +10,7 @@ def test_every_value_of_the_module_is_an_output() -> None:
     declared = {
         value
         for value in vars(outputs).values()
-        if getattr(value, "__module__", "") == outputs.__name__ and hasattr(value, "_fields")
+        if getattr(value, "__module__", "") == outputs.__name__ and hasattr(value, "__match_args__")
     }
     assert declared == set(get_args(Output))
 
