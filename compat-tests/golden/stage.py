@@ -107,6 +107,11 @@ class Stage:
             lambda: "\tconnected" not in self.real(number, "cfgtool", "-s"), f"n{number} to be alone", LIMIT_S
         )
 
+    def form(self, *numbers: int, links: int = 0) -> None:
+        """Start these nodes at once, and wait until they have settled."""
+        self.start(*numbers)
+        self.settle(*numbers, links=links)
+
     def settle(self, *numbers: int, links: int = 0) -> None:
         """Until these nodes are one ring and, with `links`, knet has so many to each and knows their MTU."""
         for number in numbers:

@@ -50,8 +50,7 @@ def nodaemon(stage: Stage) -> None:
 
 def plain(stage: Stage) -> None:
     stage.configure(crypto=True)
-    stage.start(1, 2)
-    stage.settle(1, 2, links=2)
+    stage.form(1, 2, links=2)
     stage.ask(1, *ASK)
     stage.ask(2, *SHORT, *LINKS, "corosync-cpgtool")
     stage.ask(1, *CHANGE)
@@ -60,8 +59,7 @@ def plain(stage: Stage) -> None:
 
 def peer_gone(stage: Stage) -> None:
     stage.configure(crypto=True)
-    stage.start(1, 2)
-    stage.settle(1, 2, links=2)
+    stage.form(1, 2, links=2)
     stage.ask(1, "corosync-quorumtool -v 3; corosync-quorumtool -n 2 -v 0")
     stage.wait_for(1, "quorumtool", "-s", r"Total votes: +3")
     stage.stop(2)
@@ -77,8 +75,7 @@ def peer_gone(stage: Stage) -> None:
 
 def without_quorum(stage: Stage) -> None:
     stage.configure()
-    stage.start(1, 2)
-    stage.settle(1, 2, links=1)
+    stage.form(1, 2, links=1)
     stage.kill(2)
     stage.wait_for(1, "quorumtool", "-s", r"Activity blocked")
     stage.wait_alone(1)
@@ -94,8 +91,7 @@ def two_node(stage: Stage) -> None:
     """First boot alone, both, the survivor, restarted alone."""
     asked = (*SHORT, "corosync-cmapctl runtime.votequorum. quorum.")
     stage.configure(quorum={"two_node": 1})
-    stage.start(1)
-    stage.settle(1)
+    stage.form(1)
     stage.ask(1, *asked, "ls /var/lib/corosync")
     stage.start(2)
     stage.settle(1, 2)
@@ -107,16 +103,14 @@ def two_node(stage: Stage) -> None:
     stage.ask(1, *asked)
     stage.log(1, GREPPED)
     stage.stop(1)
-    stage.start(1)
-    stage.settle(1)
+    stage.form(1)
     stage.ask(1, *asked)
     stage.log(1, GREPPED)
 
 
 def without_wait_for_all(stage: Stage) -> None:
     stage.configure(quorum={"two_node": 1, "wait_for_all": 0})
-    stage.start(1)
-    stage.settle(1)
+    stage.form(1)
     stage.wait_for(1, "quorumtool", "-s", r"Quorate: +Yes")
     stage.ask(1, *SHORT, "corosync-cmapctl runtime.votequorum. quorum.")
 
@@ -124,8 +118,7 @@ def without_wait_for_all(stage: Stage) -> None:
 def tie_breaker(stage: Stage) -> None:
     """Four nodes, split in halves, and healed."""
     stage.configure(quorum={"auto_tie_breaker": 1})
-    stage.start(1, 2, 3, 4)
-    stage.settle(1, 2, 3, 4)
+    stage.form(1, 2, 3, 4)
     stage.ask(1, *SHORT)
     for one in (1, 2):
         for other in (3, 4):
@@ -144,8 +137,7 @@ def tie_breaker(stage: Stage) -> None:
 
 def last_man_standing(stage: Stage) -> None:
     stage.configure(quorum={"last_man_standing": 1, "last_man_standing_window": 3000, "wait_for_all": 1})
-    stage.start(1, 2, 3, 4)
-    stage.settle(1, 2, 3, 4)
+    stage.form(1, 2, 3, 4)
     stage.wait_for(1, "quorumtool", "-s", r"Total votes: +4")
     stage.ask(1, *SHORT)
     for number, left in ((4, 3), (3, 2)):
@@ -156,8 +148,7 @@ def last_man_standing(stage: Stage) -> None:
 
 def downscale(stage: Stage) -> None:
     stage.configure(quorum={"allow_downscale": 1})
-    stage.start(1, 2, 3, 4)
-    stage.settle(1, 2, 3, 4)
+    stage.form(1, 2, 3, 4)
     stage.wait_for(1, "quorumtool", "-s", r"Total votes: +4")
     stage.ask(1, *SHORT)
     stage.stop(4)
@@ -170,8 +161,7 @@ def downscale(stage: Stage) -> None:
 
 def without_provider(stage: Stage) -> None:
     stage.configure(quorum={"provider": None})
-    stage.start(1, 2)
-    stage.settle(1, 2, links=1)
+    stage.form(1, 2, links=1)
     stage.ask(
         1, *QUORUMTOOL, *LINKS, "corosync-cmapctl", "corosync-quorumtool -e 2", "corosync-quorumtool -v 2",
         "corosync-quorumtool -n 2 -v 2", "corosync-cpgtool",
@@ -181,8 +171,7 @@ def without_provider(stage: Stage) -> None:
 def plain_transport(name: str) -> Callable[[Stage], None]:
     def play(stage: Stage) -> None:
         stage.configure(transport=name)
-        stage.start(1, 2)
-        stage.settle(1, 2)
+        stage.form(1, 2)
         stage.wait_for(1, "quorumtool", "-s", r"Total votes: +2")
         asked = (*LINKS, *SHORT, "corosync-quorumtool -li", "corosync-cfgtool -a 2", "corosync-cpgtool -e")
         stage.ask(1, *asked, "corosync-cmapctl", "corosync-cmapctl -m stats")
@@ -202,8 +191,7 @@ def _edited(stage: Stage, *changes: tuple[str, str], **options: object) -> None:
 
 def without_names(stage: Stage) -> None:
     _edited(stage, ("name: n1\n", ""), ("name: n2\n", ""), links=1)
-    stage.start(1, 2)
-    stage.settle(1, 2, links=1)
+    stage.form(1, 2, links=1)
     stage.ask(
         1, *SHORT, "corosync-quorumtool -la", "corosync-quorumtool -lia", *LINKS, "corosync-cmapctl nodelist."
     )
@@ -211,8 +199,7 @@ def without_names(stage: Stage) -> None:
 
 def without_names_and_udpu(stage: Stage) -> None:
     _edited(stage, ("name: n1\n", ""), ("name: n2\n", ""), transport="udpu")
-    stage.start(1, 2)
-    stage.settle(1, 2)
+    stage.form(1, 2)
     stage.ask(1, *SHORT, "corosync-quorumtool -la", *LINKS, "corosync-cmapctl nodelist.")
 
 
@@ -236,8 +223,7 @@ def big_ids(stage: Stage) -> None:
 
 def eight_links(stage: Stage) -> None:
     stage.configure(crypto=True)
-    stage.start(1, 2)
-    stage.settle(1, 2, links=8)
+    stage.form(1, 2, links=8)
     stage.ask(
         1,
         *LINKS,
@@ -256,8 +242,7 @@ def ipv6(transport: str) -> Callable[[Stage], None]:
         options = {"transport": transport, "totem": {"ip_version": "ipv6"}}
         changes = [(f"10.77.{link}.{n}\n", f"fd77::{link}:{n}\n") for link in range(2) for n in (1, 2)]
         _edited(stage, *changes, **options)
-        stage.start(1, 2)
-        stage.settle(1, 2, links=2 if transport == "knet" else 0)
+        stage.form(1, 2, links=2 if transport == "knet" else 0)
         stage.ask(
             1, *LINKS, *SHORT, "corosync-quorumtool -la", "corosync-quorumtool -lia", "corosync-cfgtool -a 2",
             "corosync-cmapctl runtime.members nodelist. totem.", "corosync-cpgtool",
@@ -268,8 +253,7 @@ def ipv6(transport: str) -> Callable[[Stage], None]:
 
 def mixed_families(stage: Stage) -> None:
     _edited(stage, *((f"10.77.1.{n}\n", f"fd77::1:{n}\n") for n in (1, 2)))
-    stage.start(1, 2)
-    stage.settle(1, 2, links=2)
+    stage.form(1, 2, links=2)
     stage.ask(
         1,
         *LINKS,
@@ -288,8 +272,7 @@ def qdevice(stage: Stage) -> None:
     _edited(stage, ("provider: corosync_votequorum", f"provider: corosync_votequorum\n  {QDEVICE}"), nodes=2)
     for number in (1, 2, 4):
         stage.shell(number, "install -d -m 770 /run/corosync-qdevice /run/corosync-qnetd")
-    stage.start(1, 2)
-    stage.settle(1, 2, links=2)
+    stage.form(1, 2, links=2)
     stage.ask(1, *SHORT)
     qnetd = stage.spawn(4, "corosync-qnetd", "-f", "-s", "off")
     devices = [stage.spawn(number, "corosync-qdevice", "-f") for number in (1, 2)]
@@ -320,8 +303,7 @@ def qdevice(stage: Stage) -> None:
 def between_rings(stage: Stage) -> None:
     """The peer hangs: n1 looks for members for a long time, and tells what it knew."""
     stage.configure(totem={"token": 1000, "consensus": 40000})
-    stage.start(1, 2)
-    stage.settle(1, 2, links=1)
+    stage.form(1, 2, links=1)
     stage.daemons[2].pause()
     wait_until(
         lambda: "Token has not been received" in stage.lab[1].path(LOGFILE).read_text(errors="replace"),
@@ -348,8 +330,7 @@ esac
 def not_authorised(stage: Stage) -> None:
     stage.configure(links=1)
     stage.lab[1].write("/var/log/bin/as-nobody", AS_NOBODY, 0o755)
-    stage.start(1, 2)
-    stage.settle(1, 2, links=1)
+    stage.form(1, 2, links=1)
     asked = (
         "corosync-cmapctl -g totem.cluster_name", "corosync-quorumtool -s", "corosync-cfgtool -s",
         "corosync-cfgtool -a 2", "corosync-cpgtool",
@@ -369,8 +350,7 @@ def not_authorised(stage: Stage) -> None:
 def second_and_shutdown(stage: Stage) -> None:
     """A second instance; -H with and without --force on one of three, the peers' logs; -k of another node."""
     stage.configure()
-    stage.start(1, 2, 3)
-    stage.settle(1, 2, 3)
+    stage.form(1, 2, 3)
     stage.wait_for(1, "quorumtool", "-s", r"Total votes: +3")
     stage.ask(1, "corosync -f; echo rc=$?")
     stage.log(1, r"corosync .*already running.*|exiting with status \d+")
@@ -412,8 +392,7 @@ def reload(stage: Stage) -> None:
         stage.ask(1, RELOADS, *ask)
 
     stage.configure(**options)  # type: ignore[arg-type]
-    stage.start(1, 2)
-    stage.settle(1, 2, links=2)
+    stage.form(1, 2, links=2)
     timers = "corosync-cmapctl totem.token runtime.config.totem.token runtime.config.totem.consensus"
     turn()
     turn(totem={"token": 5000}, ask=(STATUS, timers))
@@ -477,8 +456,7 @@ def _with_pacemaker(stage: Stage) -> None:
     stage.configure(quorum={"two_node": 1}, crypto=True, links=1)
     for host in stage.lab.hosts:
         host.write("/var/log/bin/systemctl", SYSTEMCTL, 0o755)
-    stage.start(1, 2)
-    stage.settle(1, 2, links=1)
+    stage.form(1, 2, links=1)
     for pacemaker in [Pacemaker(host) for host in stage.lab.hosts]:
         pacemaker.wait_online("n1", "n2")
 
@@ -506,8 +484,7 @@ def without_quorum_consumers(stage: Stage) -> None:
     """What pcs and crmsh make of a node without quorum."""
     stage.configure(links=1)
     stage.lab[1].write("/var/log/bin/systemctl", SYSTEMCTL, 0o755)
-    stage.start(1, 2)
-    stage.settle(1, 2)
+    stage.form(1, 2)
     stage.kill(2)
     stage.wait_for(1, "quorumtool", "-s", r"Activity blocked")
     stage.wait_alone(1)

@@ -3,8 +3,9 @@
 import re
 
 import pytest
-from lab import OURS, REAL, Engine, Lab
+from lab import OURS, REAL, Engine, Lab, wait_until
 from lab.host import OWN_TOOLS
+from lab.pacemaker import Pacemaker, crm_mon
 
 from quorum.stage import LabStage
 from tests.scenarios.votequorum.script import Configuration
@@ -37,6 +38,15 @@ ALONE = (
     "corosync-cmapctl -g runtime.votequorum.wait_for_all_status",
     "pcs quorum unblock --force",
     "pcs quorum status",
+)
+# With Pacemaker on two of three nodes that wait for all.
+UNBLOCKED = (
+    "pcs quorum unblock",
+    "pcs quorum unblock --force",
+    "corosync-cmapctl -g runtime.votequorum.wait_for_all_status",
+    "corosync-quorumtool -s",
+    "pcs quorum unblock --force",
+    "pcs property config startup-fencing",
 )
 # crmsh asks systemd, which the hosts of the lab do not have, whether corosync runs.
 SYSTEMCTL = """#!/bin/sh
@@ -74,6 +84,24 @@ def answers(engine: Engine) -> dict[str, str]:
     return found
 
 
+def unblocked(engine: Engine) -> dict[str, str]:
+    """The same on n1 of two nodes of three, whose Pacemaker goes on without the third afterwards."""
+    with Lab(hosts=3) as lab:
+        stage = LabStage(lab, dict.fromkeys((1, 2, 3), engine))
+        try:
+            stage.configure(WAITING)
+            stage.start((1, 2))
+            stage.look(dict.fromkeys((1, 2), (1, 2)), None)
+            for pacemaker in [Pacemaker(lab[number]) for number in (1, 2)]:
+                pacemaker.wait_online("n1", "n2")
+            assert "partition WITHOUT quorum" in crm_mon(lab[1])
+            found = {f"{place}: {command}": answer(lab, command) for place, command in enumerate(UNBLOCKED)}
+            wait_until(lambda: "partition with quorum" in crm_mon(lab[2]), "Pacemaker to have quorum")
+        finally:
+            stage.clear()
+    return found
+
+
 def answer(lab: Lab, command: str) -> str:
     done = lab[1].shell(command)
     text = f"status {done.returncode}\n{done.stdout}--- stderr\n{done.stderr}"
@@ -87,9 +115,19 @@ def test_pcs_and_crmsh_see_the_same() -> None:
     real, ours = answers(REAL), answers(OURS)
     assert "Quorate:          Yes" in real["three, 0: pcs quorum status"]
     assert "Quorum information" in real["three, 2: crm corosync status quorum"]
-    different = [
+    assert not differences(real, ours)
+
+
+@pytest.mark.long
+def test_pcs_unblocks_a_cluster_that_waits() -> None:
+    real, ours = unblocked(REAL), unblocked(OURS)
+    assert real["1: pcs quorum unblock --force"].startswith("status 0\n")
+    assert not differences(real, ours)
+
+
+def differences(real: dict[str, str], ours: dict[str, str]) -> str:
+    return "\n\n".join(
         f"{command}\n--- real\n{real[command]}\n--- ours\n{ours[command]}"
         for command in real
         if real[command] != ours[command]
-    ]
-    assert not different, "\n\n".join(different)
+    )

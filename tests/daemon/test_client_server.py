@@ -76,8 +76,9 @@ def test_events_far_beyond_the_ring_arrive_whole_and_in_order() -> None:
             assert event[184:188] == struct.pack("=I", number)
 
 
+@pytest.mark.parametrize("use_sockets", [False, True])
 def test_a_client_behind_with_its_events_is_served_less_often_and_not_dropped(
-    monkeypatch: pytest.MonkeyPatch,
+    use_sockets: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_server, "_BACKLOG_FREE_BYTES", 3_000_000)
     turns: list[int] = []
@@ -89,7 +90,7 @@ def test_a_client_behind_with_its_events_is_served_less_often_and_not_dropped(
         take(self, client, now_ns)
 
     monkeypatch.setattr(ClientServer, "_take_requests", counted)
-    with served() as server, Connection(server.name(CPG)) as connection:
+    with served(use_sockets=use_sockets) as server, Connection(server.name(CPG)) as connection:
         connection.request(JOIN)
         assert connection.receive_event(30) is not None
         sent = 0
