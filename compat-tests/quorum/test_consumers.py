@@ -57,7 +57,10 @@ esac
 """
 MASKS = (
     (r"^Date: .*$", "Date: <now>"),
-    (r"(?<=^Ring ID: ) +(\d+)\.\w+$", r" \1.<seq>"),
+    (r"(Ring ID:)\s+(\d+)\.\w+$", r"\1 \2.<seq>"),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", "<moment>"),
+    (r"(Client address:.*:)\d+$", r"\1<port>"),
+    (r"(Vote:\s+)[\w ]+ (?=\(ACK\))", r"\1<the last> "),  # who came first gets more answers
     (r"\b\d+\.\d{3,}\b", "<seconds>"),
 )
 
