@@ -34,14 +34,16 @@ def files_of(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.deb"))
 
 
-def bring(host: Host, folder: Path) -> list[str]:
-    """Copy the packages onto a host; returns what apt-get has to be told."""
+def bring(host: Host, folder: Path, *names: str) -> list[str]:
+    """Copy packages (by default: the engine and its library) to a host; what apt-get has to be told."""
     place = host.path("/root/packages")
     place.mkdir(exist_ok=True)
+    found = []
     for package in files_of(folder):
-        if package.name.startswith(("pycorosync_", "python3-pycorosync_")):
+        if package.name.partition("_")[0] in (names or ("pycorosync", "python3-pycorosync")):
             shutil.copyfile(package, place / package.name)
-    return [f"/root/packages/{path.name}" for path in sorted(place.iterdir())]
+            found.append(f"/root/packages/{package.name}")
+    return found
 
 
 def status_of(host: Host, package: str) -> str:
@@ -97,6 +99,16 @@ class Cluster(NamedTuple):
     lab: Lab
     nodes: list[Node]
 
+    def start(self, engine: Engine) -> None:
+        """All at once: a node alone may not become ready."""
+        for node in self.nodes:
+            node.engine = node.host.spawn(*engine.daemon("-f"))
+        for node in self.nodes:
+            assert node.engine is not None
+            engine.wait_ready(node.host, node.engine)
+            node.pacemaker = Pacemaker(node.host)
+        self.wait_whole()
+
     def wait_whole(self) -> None:
         names = [node.host.name for node in self.nodes]
         for node in self.nodes:
@@ -104,29 +116,28 @@ class Cluster(NamedTuple):
             node.pacemaker.wait_online(*names)
 
 
+def configured(lab: Lab) -> Cluster:
+    """Its hosts have a configuration and a key; nothing runs."""
+    conf = corosync_conf(lab, crypto=True)
+    for host in lab.hosts:
+        host.write(CONF, conf)
+        host.path(AUTHKEY).write_bytes(TEST_KEY)
+        host.path(AUTHKEY).chmod(0o400)
+    return Cluster(lab, [Node(host) for host in lab.hosts])
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """Three hosts on which the distribution's corosync and Pacemaker run."""
     with Lab(3, links=2, root=root_of("bookworm")) as lab:
-        conf = corosync_conf(lab, crypto=True)
-        nodes = []
+        cluster = configured(lab)
         for host in lab.hosts:
-            host.write(CONF, conf)
             host.write("/etc/default/corosync", DEFAULTS)
-            host.path(AUTHKEY).write_bytes(TEST_KEY)
-            host.path(AUTHKEY).chmod(0o400)
-            nodes.append(Node(host))
-        for node in nodes:
-            node.engine = node.host.spawn(*REAL.daemon("-f"))
-        for node in nodes:
-            assert node.engine is not None
-            REAL.wait_ready(node.host, node.engine)
-            node.pacemaker = Pacemaker(node.host)
-        cluster = Cluster(lab, nodes)
-        cluster.wait_whole()
-        assert nodes[0].pacemaker is not None
-        nodes[0].pacemaker.add_dummy()
-        wait_until(nodes[0].pacemaker.where, "the resource to run", LIMIT_S)
+        cluster.start(REAL)
+        pacemaker = cluster.nodes[0].pacemaker
+        assert pacemaker is not None
+        pacemaker.add_dummy()
+        wait_until(pacemaker.where, "the resource to run", LIMIT_S)
         yield cluster
 
 
@@ -201,6 +212,29 @@ def test_a_user_who_is_let_in_may_use_the_tools_and_the_library(cluster: Cluster
     assert host.run(*ask, "/usr/bin/python3", "-I", "-c", program, check=True).stdout == "True\n"
     nobody = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
     assert host.run(*nobody, "corosync-quorumtool", "-s").returncode == 1
+
+
+def test_the_notifier_and_the_simulator_come_in_packages_of_their_own(cluster: Cluster, ours: Path) -> None:
+    host = cluster.lab[1]
+    for tool in ("corosync-notifyd", "corosync-vqsim"):
+        assert host.run("sh", "-c", f"command -v {tool}").returncode
+    removed, added = swap(host, *bring(host, ours, "pycorosync-notifyd", "pycorosync-vqsim"))
+    assert not removed
+    assert {"pycorosync-notifyd", "pycorosync-vqsim"} <= added
+    notifier = host.spawn("corosync-notifyd", "-f", "-o")
+
+    def tells() -> bool:
+        host.run("corosync-cmapctl", "-g", "totem.version")
+        return "corosync-cmapct is now connected" in notifier.output() or not notifier.running
+
+    wait_until(tells, "corosync-notifyd to tell of a client")
+    assert notifier.running, notifier.output()
+    assert notifier.stop() == 0
+    shown = host.run("corosync-vqsim", text="show\nexit\n")
+    assert shown.returncode == 0, shown.stderr
+    assert "0:1: q=1 ring=[1.4] nodes=[1]" in shown.stdout
+    removed, _ = swap(host, "corosync-notifyd-", "pycorosync-notifyd-", "pycorosync-vqsim-")
+    assert removed == {"pycorosync-notifyd", "pycorosync-vqsim"}
 
 
 def test_manual_pages_are_shown_without_warnings(cluster: Cluster) -> None:
@@ -284,22 +318,9 @@ def test_debian_13_runs_its_pacemaker_on_it() -> None:
     folder = packages("trixie")
     assert not [line for line in (folder / "report").read_text().splitlines() if line.startswith("E:")]
     with Lab(3, links=2, root=root_of("trixie")) as lab:
-        conf = corosync_conf(lab, crypto=True)
-        nodes = []
         for host in lab.hosts:
             removed, _ = swap(host, *bring(host, folder))
             assert removed == {"corosync"}
-            host.write(CONF, conf)
-            host.path(AUTHKEY).write_bytes(TEST_KEY)
-            host.path(AUTHKEY).chmod(0o400)
-            nodes.append(Node(host))
-        for node in nodes:
-            node.engine = node.host.spawn(*INSTALLED.daemon("-f"))
-        for node in nodes:
-            assert node.engine is not None
-            INSTALLED.wait_ready(node.host, node.engine)
-            node.pacemaker = Pacemaker(node.host)
-        cluster = Cluster(lab, nodes)
-        cluster.wait_whole()
+        configured(lab).start(INSTALLED)
         assert "Pacemaker 3." in lab[1].run("pacemakerd", "--version").stdout
         assert "Online: [ n1 n2 n3 ]" in crm_mon(lab[1])
