@@ -18,6 +18,11 @@ class Record:
             return NotImplemented
         return all(getattr(self, name) == getattr(other, name) for name in self.__match_args__)
 
+    def __ne__(self, other: object) -> bool:
+        # Python has the same; mypyc 1.18 fails to make it for classes of other modules, now and then.
+        equal = self.__eq__(other)
+        return equal if equal is NotImplemented else not equal
+
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__match_args__)
         return f"{type(self).__name__}({fields})"
