@@ -16,6 +16,7 @@ from masking import mask
 
 LOGFILE = "/var/log/corosync/corosync.log"
 LIMIT_S = 180.0
+LOG_LINES = ": log lines"
 LOG_DELAY_S = 2.0  # corosync writes its log from a thread of its own
 
 
@@ -24,6 +25,10 @@ class Answer(NamedTuple):
 
     question: str  # host and command line
     text: str
+
+    @property
+    def is_log(self) -> bool:
+        return self.question.endswith(LOG_LINES)
 
 
 class Combination(NamedTuple):
@@ -150,7 +155,7 @@ class Stage:
         text = path.read_text(errors="replace") if path.exists() else ""
         found = dict.fromkeys(match.group() for match in re.finditer(pattern, text, re.MULTILINE))
         lines = list(found) if ordered else sorted(found)
-        self.note(f"n{number}: log lines", "".join(f"{line}\n" for line in lines))
+        self.note(f"n{number}{LOG_LINES}", "".join(f"{line}\n" for line in lines))
         if drop and path.exists():
             path.write_text("")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from golden.run import COMBINATIONS, differences, reference, replay
+from golden.run import COMBINATIONS, compare, differences
 from golden.stage import Answer, Combination
 from golden.states import STATES
 
@@ -24,13 +24,12 @@ def cases() -> list[object]:
 
 @pytest.mark.parametrize(("name", "combination"), cases())
 def test_a_state_looks_alike(name: str, combination: Combination) -> None:
-    wanted = reference(name)
-    found = differences(wanted, replay(name, combination))
-    print(f"{len(wanted) - len(found)} of {len(wanted)} answers equal")
-    assert not found, "\n\n".join(found)
+    answers, different = compare(name, combination)
+    print(f"{len(answers) - len(different)} of {len(answers)} answers equal")
+    assert not different, "\n\n".join(different.values())
 
 
 def test_a_difference_is_found() -> None:
     one, other = (Answer("n1$ x", "a\n"),), (Answer("n1$ x", "b\n"),)
-    assert differences(one, one) == []
+    assert differences(one, one) == {}
     assert "+b" in differences(one, other)[0]
