@@ -14,13 +14,8 @@ class Point(Record):
         self.y = y
 
 
-class Vector(Record):
-    __match_args__ = ("x", "y")
-    __slots__ = __match_args__
-
-    def __init__(self, x: int, y: int) -> None:
-        self.x = x
-        self.y = y
+class Vector(Point):
+    __slots__ = ()
 
 
 def test_they_are_equal_if_all_fields_are() -> None:

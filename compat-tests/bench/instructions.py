@@ -46,7 +46,7 @@ def measure(load: Path) -> tuple[int, str]:
         sender = lab[1].spawn(LOAD, "latency", str(BYTES), "500", str((WINDOW_S + 10) * 1000))
         before = rotations(host)  # not in the window: the answer is long
         host.run("callgrind_control", "--instr=on", check=True)
-        time.sleep(WINDOW_S)
+        time.sleep(WINDOW_S)  # the interval that is measured
         host.run("callgrind_control", "--instr=off", check=True)
         count = rotations(host) - before
         host.run("callgrind_control", "--dump", check=True)

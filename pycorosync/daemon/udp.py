@@ -209,7 +209,7 @@ class LinkSockets:
                 if origin == _ORIGIN_LOCAL:
                     kernel_mtu = info if error == errno.EMSGSIZE else kernel_mtu
                 elif destination:
-                    self._node.on_network_error(link.binding.link, destination[:2], error)
+                    self._node.on_network_error(link.number, destination[:2], error)
         return kernel_mtu
 
     # --- sending
@@ -226,7 +226,7 @@ class LinkSockets:
         link = self._links.get(number)
         if link is None:
             return
-        if len(datagrams.buffers) == datagrams.per_datagram:
+        if len(datagrams) == 1:
             self._send(link, Kind.DATA, datagrams.buffers, address, now_ns)
             return
         if link.segments:
@@ -248,7 +248,7 @@ class LinkSockets:
     ) -> None:
         error, kernel_mtu = self._try(link, buffers, [], address)
         if error:
-            self._node.on_send_error(link.binding.link, address, kind, error, kernel_mtu, now_ns)
+            self._node.on_send_error(link.number, address, kind, error, kernel_mtu, now_ns)
 
     def _try(
         self, link: LinkSocket, buffers: list[Buffer], control: list[_Control], address: Address

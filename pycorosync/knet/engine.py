@@ -18,6 +18,7 @@ from pycorosync.knet.crypto import CryptoSettings, Entropy, Keyring
 from pycorosync.knet.link import HEARTBEAT_NS, TICKS_PER_BACKOFF, Link, LinkSettings, Pong
 from pycorosync.knet.messages import (
     CORE_SIZE,
+    DATA_TYPE,
     PAYLOAD_MAX,
     PING,
     PMTUD,
@@ -53,7 +54,6 @@ from pycorosync.types import Buffer, NodeId
 
 KNET = subsystem("KNET")
 
-_DATA: Final = int(PacketType.DATA)
 # For so long after a change of keys or cipher the old ones still open what comes.
 OLD_CRYPTO_NS: Final = 10_000_000_000
 OWN_MTU: Final = 65535  # of the way to ourselves, as knet reports it
@@ -401,7 +401,7 @@ class Knet:
             return
         kind = packet[1]
         node_id = packet[2] << 8 | packet[3]
-        if kind == _DATA:
+        if kind == DATA_TYPE:
             if near is None or near.node_id != node_id:
                 dropped.wrong_source += 1
             else:

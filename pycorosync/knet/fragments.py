@@ -4,7 +4,7 @@ from typing import Final
 
 from pycorosync.errors import MalformedMessage
 from pycorosync.knet.dedup import behind
-from pycorosync.knet.messages import DATA, FRAGMENTS_MAX, PAYLOAD_MAX, VERSION, PacketType
+from pycorosync.knet.messages import DATA, DATA_TYPE, FRAGMENTS_MAX, PAYLOAD_MAX, VERSION
 from pycorosync.types import Buffer, NodeId
 
 BUFFERS_MAX: Final = 32  # messages of one peer that are incomplete
@@ -13,7 +13,6 @@ AGE_MAX: Final = BUFFERS_MAX + 1  # numbers behind the newest at which an incomp
 # narrow.
 DATA_MTU_MIN: Final = -(-PAYLOAD_MAX // FRAGMENTS_MAX)
 
-_DATA: Final = int(PacketType.DATA)
 _encode_data: Final = DATA.encode_big
 
 
@@ -26,13 +25,13 @@ def split(
     """
     size = len(message)
     if size <= data_mtu:
-        return [_encode_data(VERSION, _DATA, node_id, 0, seq, compression, broadcast, 1, 0, 0), message]
+        return [_encode_data(VERSION, DATA_TYPE, node_id, 0, seq, compression, broadcast, 1, 0, 0), message]
     view = memoryview(message)
     count = -(-size // data_mtu)
     buffers: list[Buffer] = []
     for number in range(1, count + 1):
         buffers.append(
-            _encode_data(VERSION, _DATA, node_id, 0, seq, compression, broadcast, count, number, 0)
+            _encode_data(VERSION, DATA_TYPE, node_id, 0, seq, compression, broadcast, count, number, 0)
         )
         buffers.append(view[(number - 1) * data_mtu : number * data_mtu])
     return buffers

@@ -19,12 +19,16 @@ LINKS_MAX: Final = 8
 NODE_ID_MAX: Final = 65535
 PAYLOAD_MAX: Final = 65536  # bytes of one message of the user, here a totem frame
 FRAGMENTS_MAX: Final = 255
+DATA_SIZE: Final = 14  # the header of data
 CORE_SIZE: Final = 4  # version, type and node: what every packet begins with
 ALL_HEADERS_SIZE: Final = 26  # what knet reserves for headers when it computes with sizes: those of a ping
 
 
+DATA_TYPE: Final = 0x00  # a plain number for the data path
+
+
 class PacketType(IntEnum):
-    DATA = 0x00
+    DATA = DATA_TYPE
     PING = 0x81
     PONG = 0x82
     PMTUD = 0x83  # path MTU discovery: a probe
@@ -66,7 +70,7 @@ PMTUD = Fixed(  # and reply; a probe is followed by zeros up to its size
     Struct("header" / HEADER, "link" / Int8ub, "size" / Bytes(2)),
 )
 TIMESTAMP = Fixed("Timespec", Struct("seconds" / Int64sl, "nanoseconds" / Int64sl))
-assert (DATA.size, PING.size, PMTUD.size, TIMESTAMP.size) == (14, 26, 9, 16)
+assert (DATA.size, PING.size, PMTUD.size, TIMESTAMP.size) == (DATA_SIZE, 26, 9, 16)
 
 _LAYOUTS: Final = {
     PacketType.DATA: DATA,

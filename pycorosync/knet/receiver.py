@@ -8,7 +8,7 @@ from pycorosync.knet.compress import decompress
 from pycorosync.knet.crypto import Keyring
 from pycorosync.knet.dedup import behind
 from pycorosync.knet.fragments import AGE_MAX
-from pycorosync.knet.messages import DATA, PAYLOAD_MAX
+from pycorosync.knet.messages import DATA, DATA_SIZE, PAYLOAD_MAX
 from pycorosync.knet.outputs import Address
 from pycorosync.knet.peer import Peer
 from pycorosync.knet.stats import Dropped, HandleStats
@@ -18,9 +18,7 @@ from pycorosync.types import Buffer, NodeId
 
 KNET = subsystem("KNET")
 
-_DATA_HEADER_SIZE: Final = 14
 _decode_data: Final = DATA.unpack_big
-assert DATA.size == _DATA_HEADER_SIZE
 
 COMPLAIN_EVERY_NS: Final = 1_000_000_000
 
@@ -82,7 +80,7 @@ class Receiver:
         if not peer.reachable:
             dropped.unreachable += 1
             return None
-        if len(packet) <= _DATA_HEADER_SIZE:
+        if len(packet) <= DATA_SIZE:
             dropped.malformed += 1
             return None
         _, _, _, _, seq, compression, _, count, number, channel = _decode_data(packet, 0)
@@ -93,7 +91,7 @@ class Receiver:
         if not peer.window.admits(seq):
             dropped.duplicate += 1
             return None
-        body: Buffer | None = memoryview(packet)[_DATA_HEADER_SIZE:]
+        body: Buffer | None = memoryview(packet)[DATA_SIZE:]
         if count != 1:
             body = self._assemble(peer, seq, count, number, packet)
         elif number > 1:
@@ -114,7 +112,7 @@ class Receiver:
             self.dropped.late += 1
             return None
         try:
-            return reassembly.add(seq, count, number, memoryview(packet)[_DATA_HEADER_SIZE:])
+            return reassembly.add(seq, count, number, memoryview(packet)[DATA_SIZE:])
         except MalformedMessage as fault:
             self.dropped.malformed += 1
             KNET.debug("rx: host: %d: %s", peer.node_id, fault)

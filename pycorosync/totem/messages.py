@@ -30,9 +30,14 @@ ORIGINAL: Final = 2
 LEAVING_NODE_ID: Final = 0  # in the header of a join message: the sender leaves
 
 
+# Plain numbers for the data path, where looking up a member of an enumeration takes longer than the rest.
+ORF_TOKEN_TYPE: Final = 0
+MCAST_TYPE: Final = 1
+
+
 class MessageType(IntEnum):
-    ORF_TOKEN = 0  # ordering, reliability, flow control
-    MCAST = 1
+    ORF_TOKEN = ORF_TOKEN_TYPE  # ordering, reliability, flow control
+    MCAST = MCAST_TYPE
     MERGE_DETECT = 2
     JOIN = 3
     COMMIT_TOKEN = 4
@@ -150,7 +155,7 @@ class OrfToken:
         ring_id = self.ring_id
         pack = _encode_orf_token if order == NATIVE else ORF_TOKEN.encode_foreign
         head: bytes = pack(
-            MAGIC, VERSION, 0, 0, self.node_id, target,
+            MAGIC, VERSION, ORF_TOKEN_TYPE, 0, self.node_id, target,
             self.seq, self.token_seq, self.aru, self.aru_addr, ring_id.representative, ring_id.seq,
             self.backlog, self.fcc, self.retrans_flg, len(self.requests),
         )  # fmt: skip
@@ -288,7 +293,8 @@ def byte_order(frame: Buffer) -> str:
 
 
 def decode_orf_token(frame: Buffer, order: str) -> OrfToken:
-    _check_size("orf_token", frame, ORF_TOKEN_SIZE)
+    if len(frame) < ORF_TOKEN_SIZE:
+        raise ORF_TOKEN.too_short(frame)
     (_, _, _, _, node_id, _, seq, token_seq, aru, aru_addr, representative, ring_seq, backlog, fcc,
      retrans_flg, count) = (_little_orf_token if order == LITTLE else _big_orf_token)(frame, 0)  # fmt: skip
     _check_length("orf_token", frame, 0 <= count <= RETRANSMIT_ENTRIES_MAX, ORF_TOKEN_SIZE + 16 * count)
@@ -306,7 +312,8 @@ def decode_orf_token(frame: Buffer, order: str) -> OrfToken:
 
 
 def decode_mcast(frame: Buffer, order: str) -> Mcast:
-    _check_size("mcast", frame, MCAST_SIZE)
+    if len(frame) < MCAST_SIZE:
+        raise MCAST.too_short(frame)
     (_, _, _, encapsulated, node_id, _, system_from, seq, _, representative, ring_seq, _, _) = (
         _little_mcast if order == LITTLE else _big_mcast
     )(frame, 0)
@@ -368,7 +375,7 @@ def write_mcast_header(
 ) -> None:
     """Fill in the first 45 bytes of a frame of ours, once its place in the order is known."""
     _write_mcast_header(
-        frame, 0, MAGIC, VERSION, 1, encapsulated, node_id, 0,
+        frame, 0, MAGIC, VERSION, MCAST_TYPE, encapsulated, node_id, 0,
         node_id, seq, this_seqno, ring_id.representative, ring_id.seq, 0, 0,
     )  # fmt: skip
 
@@ -389,11 +396,6 @@ def _check_length(name: str, frame: Buffer, counts_fit: bool, size: int) -> None
     if len(frame) != size:
         fault = "short" if len(frame) < size else "long"
         raise MalformedMessage(f"Received {name} message is too {fault}...  ignoring.")
-
-
-def _check_size(name: str, frame: Buffer, size: int) -> None:
-    if len(frame) < size:
-        raise MalformedMessage(f"{name} needs {size} bytes, has {len(frame)}")
 
 
 def _ring_id(representative: NodeId, seq: int) -> RingId:

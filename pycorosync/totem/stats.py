@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from pycorosync.totem.messages import MessageType
+from pycorosync.totem.messages import MCAST_TYPE, MessageType
 from pycorosync.totem.packing import Packer
 
 # Types of the values, as numbered by cmap.
@@ -14,7 +14,6 @@ UINT8, UINT32, UINT64 = 2, 6, 8
 TOKENS_KEPT = 100
 CONTINUOUS_GATHER_MAX = 3  # more attempts than this without a ring look like a firewall
 NS_PER_MS: Final = 1_000_000
-_MCAST: Final = int(MessageType.MCAST)
 
 
 class Entry(NamedTuple):
@@ -78,7 +77,7 @@ class RingStats:
         if is_ours:
             self.mcast_tx += new
         self.mcast_retx += repeated
-        self.received[_MCAST] += new + repeated
+        self.received[MCAST_TYPE] += new + repeated
 
     def merge_detect_sent(self) -> None:
         self.memb_merge_detect_tx += 1

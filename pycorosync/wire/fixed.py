@@ -68,9 +68,11 @@ class Fixed:
         try:
             return self.record._make(codec.unpack_from(data, offset))
         except struct.error as fault:
-            raise MalformedMessage(
-                f"{self.name} needs {self.size} bytes, has {len(data) - offset}"
-            ) from fault
+            raise self.too_short(data, offset) from fault
+
+    def too_short(self, data: Buffer, offset: int = 0) -> MalformedMessage:
+        """The error for a buffer in which the record has no room."""
+        return MalformedMessage(f"{self.name} needs {self.size} bytes, has {len(data) - offset}")
 
     def encode(self, *values: Any, order: str = NATIVE) -> bytes:
         """The bytes of the values, given in the order of the declaration; padding is zero."""
